@@ -1,0 +1,1 @@
+"""A fitted model at rest: JSON and safetensors, nothing that executes."""

@@ -1,0 +1,1 @@
+"""The vocabulary: data, schema, space, randomness, errors, and the protocols of everything else."""

@@ -1,0 +1,250 @@
+"""The protocols that hold the house together: what a transform, a model, a training stage and a metric promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from augmentor.core.dataset import Matrix
+from augmentor.core.random import Stream
+from augmentor.core.space import Space
+
+State = dict[str, NDArray[Any]]
+
+
+class Config(BaseModel):
+    """Base of every model's and transform's settings: frozen, strict about names, every field bounded and described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What rows are conditioned on; every array has one entry per row.
+
+    Attributes:
+        condition: ``(rows,)`` position of the row's label combination among those seen in training.
+        codes: ``(rows, label columns)`` category positions.
+        covariates: ``(rows, covariates)``, standardised.
+        size: ``(rows,)`` library size (row total of counts), or None where there is none. A model with
+            ``spec.draws_size`` replaces it by a size drawn jointly with the row.
+    """
+
+    condition: NDArray[np.intp]
+    codes: NDArray[np.int32]
+    covariates: NDArray[np.float64]
+    size: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.condition)
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Given:
+        """Return the conditions of these rows."""
+        size = None if self.size is None else self.size[rows]
+        return replace(
+            self, condition=self.condition[rows], codes=self.codes[rows], covariates=self.covariates[rows], size=size
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Training rows in a model's space.
+
+    Attributes:
+        x: ``(rows, features)``.
+        given: the conditions of the rows.
+        valid: ``(rows,)`` True for the validation part, which only judges (early stopping, selection).
+        layout: shapes and space.
+    """
+
+    x: Matrix
+    given: Given
+    valid: NDArray[np.bool_]
+    layout: Layout
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def take(self, rows: NDArray[np.intp]) -> Encoded:
+        """Return these rows."""
+        return replace(self, x=self.x[rows], given=self.given.take(rows), valid=self.valid[rows])
+
+
+class Layout(Config):
+    """The shapes from which a model is built; saved with it.
+
+    Attributes:
+        space: space of the rows.
+        features: number of features.
+        categories: number of categories of each label column.
+        combinations: for every condition, its category position in each label column.
+        covariates: number of covariates.
+        rows: number of training rows, from which sizes are defaulted.
+    """
+
+    space: Space
+    features: int
+    categories: tuple[int, ...] = ()
+    combinations: tuple[tuple[int, ...], ...] = ((),)
+    covariates: int = 0
+    rows: int = 2
+
+    @property
+    def conditions(self) -> int:
+        """Number of label combinations seen in training; 1 without labels."""
+        return len(self.combinations)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a model can do, as data.
+
+    Attributes:
+        spaces: spaces that it models natively, best first; the preprocessor leads the data there.
+        standardised: whether continuous data should arrive with mean 0 and variance 1.
+        keeps_rows: whether the fitted model holds training rows (or their ranks) and can therefore repeat them.
+        draws_size: whether count rows come with a library size of the model's own.
+        calibrated: whether marginal calibration is on unless the user says otherwise.
+        trained: whether it is trained by gradient steps.
+        paper: where the method is from.
+    """
+
+    spaces: tuple[Space, ...]
+    standardised: bool = False
+    keeps_rows: bool = False
+    draws_size: bool = False
+    calibrated: bool = False
+    trained: bool = False
+    paper: str = ""
+
+
+@runtime_checkable
+class Synthesizer(Protocol):
+    """p(x | conditions) over one space. Knows nothing of files, trainers or metrics."""
+
+    spec: ClassVar[Spec]
+    Config: ClassVar[type[Config]]
+
+    @classmethod
+    def build(cls, layout: Layout, config: Any) -> Synthesizer:
+        """Return an unfitted model of these shapes; deterministic, free of side effects."""
+        ...
+
+    def draw(self, given: Given, rng: Stream) -> Matrix:
+        """Return ``(rows, features)`` in the layout's space; row i obeys ``given`` i. Changes nothing."""
+        ...
+
+    def state(self) -> State:
+        """Return everything fitted, as named arrays and nothing else."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take over a state; names and shapes must match exactly."""
+        ...
+
+
+@runtime_checkable
+class Estimated(Synthesizer, Protocol):
+    """A model fitted in one call, without a training loop."""
+
+    def estimate(self, encoded: Encoded, rng: Stream) -> None:
+        """Fit to the training rows."""
+        ...
+
+
+@runtime_checkable
+class Trained(Synthesizer, Protocol):
+    """A model trained by gradient steps, in one or several stages."""
+
+    def initialise(self, encoded: Encoded, rng: Stream) -> None:
+        """Create the weights, from the stream and from simple statistics of the training rows."""
+        ...
+
+    def stages(self) -> list[Stage]:
+        """Return the training recipe: stages run one after another."""
+        ...
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser within a stage; the phases of a stage alternate (critic, critic, generator, ...).
+
+    Attributes:
+        name: shown in progress and history.
+        parameters: the weights that this phase moves.
+        loss: ``loss(batch, generator, progress)`` returns named scalar terms; their sum is minimised. ``progress``
+            runs from 0 to 1 over the stage.
+        steps: optimiser steps per turn, each on a fresh batch.
+        learning_rate: peak rate.
+        betas: Adam moments.
+        weight_decay: decoupled weight decay.
+        clip: largest gradient norm.
+    """
+
+    name: str
+    parameters: Callable[[], Iterable[Any]]
+    loss: Callable[[Any, Any, float], Mapping[str, Any]]
+    steps: int = 1
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    clip: float = 10.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training with its own budget.
+
+    Attributes:
+        name: shown in progress and history.
+        module: the torch module whose weights are saved, averaged and restored.
+        phases: optimisers that alternate.
+        epochs: passes over the training part.
+        batch_size: rows per step; a data set smaller than that is one batch.
+        schedule: ``one-cycle`` (rise, then anneal to zero) or ``constant``.
+        validate: ``validate(batch, generator)`` returns a loss to minimise on the validation part; None to run the
+            full budget and keep the last weights.
+        patience: epochs without improvement after which to stop.
+        ema: decay of the exponential moving average of the weights, which then is what is kept; None for none.
+        finish: called with all training rows after the last epoch, to fit what stands on the trained weights.
+    """
+
+    name: str
+    module: Any
+    phases: tuple[Phase, ...]
+    epochs: int
+    batch_size: int = 128
+    schedule: str = "one-cycle"
+    validate: Callable[[Any, Any], float] | None = None
+    patience: int | None = None
+    ema: float | None = None
+    finish: Callable[[Encoded, Stream], None] | None = None
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """An invertible step between two spaces, fitted on training rows."""
+
+    Config: ClassVar[type[Config]]
+
+    @classmethod
+    def fit(cls, x: Matrix, size: NDArray[np.float64] | None, config: Any) -> Transform:
+        """Return the transform fitted to ``(rows, features)``."""
+        ...
+
+    def forward(self, x: Matrix, size: NDArray[np.float64] | None) -> Matrix:
+        """Lead rows into the new space."""
+        ...
+
+    def inverse(self, x: Matrix, size: NDArray[np.float64] | None) -> Matrix:
+        """Lead rows back."""
+        ...
+
+    def state(self) -> State:
+        """Return everything fitted, as named arrays."""
+        ...

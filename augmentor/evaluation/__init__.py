@@ -1,0 +1,1 @@
+"""How good are synthetic rows: metrics with ceiling and floor, and the report."""

@@ -1,0 +1,1 @@
+"""A report for the console, as one HTML file, and as figures."""

@@ -1,0 +1,1 @@
+"""Optional parts that any model can carry, recorded in the artifact."""

@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The developers' folder of real data; tests that need it are skipped, with the reason, where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("AUGMENTOR_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("the developers' data folder is absent (set AUGMENTOR_SHARED_DATA)")
+    return folder
