@@ -219,9 +219,11 @@ def _check_values(x: Matrix, schema: Schema, what: str, remedy_nan: bool) -> Non
         negative = values < 0
         if negative.any():
             columns = x.indices[negative] if sparse.issparse(x) else np.nonzero(negative)[1]
+            first = schema.features[int(columns.min())]
+            kind = "counts" if schema.space is Space.COUNTS else "log1p values"
             raise DataError(
-                f"{what} contains {int(negative.sum())} negative values (first in {schema.features[int(columns.min())]}), but "
-                f"{'counts' if schema.space is Space.COUNTS else 'log1p values'} are never negative. Pass the raw counts (--layer), or --space continuous."
+                f"{what} contains {int(negative.sum())} negative values (first in {first}), but {kind} are never "
+                "negative. Pass the raw counts (--layer), or --space continuous."
             )
     if schema.space is Space.COUNTS:
         fractional = values != np.rint(values)

@@ -86,3 +86,4 @@ class Registry:
 
 MODELS = Registry("augmentor.models", "Model", "model")
 METRICS = Registry("augmentor.evaluation.metrics", "Metric", "metric")
+TRANSFORMS = Registry("augmentor.preprocess.transforms", "Step", "transform")

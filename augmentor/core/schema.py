@@ -29,12 +29,14 @@ class Column(_Frozen):
         values: one entry per row; ``None`` is missing.
         categories: for ``category`` only, all categories in order.
         ordered: for ``category`` only.
+        dtype: NumPy dtype name of ``int`` and ``float`` values, empty for the 64-bit default.
     """
 
     kind: ColumnKind
     values: tuple[Any, ...]
     categories: tuple[Any, ...] | None = None
     ordered: bool = False
+    dtype: str = ""
 
 
 class LabelColumn(_Frozen):
@@ -45,12 +47,16 @@ class LabelColumn(_Frozen):
         categories: category names in the user's order, as strings.
         kind: type of the column in the user's file, restored on output.
         ordered: whether the user's categorical was ordered.
+        category_kind: for ``category`` only, type of the categories themselves (clusters numbered 0, 1, 2 are ``int``).
+        dtype: NumPy dtype name of ``int`` and ``float`` values, empty for the 64-bit default.
     """
 
     name: str
     categories: tuple[str, ...]
     kind: ColumnKind = "category"
     ordered: bool = False
+    category_kind: ColumnKind = "string"
+    dtype: str = ""
 
     def code(self, category: str) -> int:
         """Return the position of a category; an unknown one is refused with the known ones listed."""

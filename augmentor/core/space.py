@@ -40,27 +40,80 @@ class Detection:
 LOG_MAX = 15.0
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What of a matrix decides its space; the summaries of blocks of rows add up to that of all rows.
+
+    Attributes:
+        rows: number of rows.
+        columns: number of columns.
+        low: smallest finite stored value; infinity when there is none.
+        high: largest finite stored value; minus infinity when there is none.
+        whole: whether every finite value is a whole number.
+        nonzero: number of values that are not 0.
+        stored: number of stored values (all of them in a dense matrix).
+        infinite: number of NaN and infinite values.
+    """
+
+    rows: int = 0
+    columns: int = 0
+    low: float = float("inf")
+    high: float = float("-inf")
+    whole: bool = True
+    nonzero: int = 0
+    stored: int = 0
+    infinite: int = 0
+
+    def __add__(self, other: Summary) -> Summary:
+        return Summary(
+            rows=self.rows + other.rows,
+            columns=max(self.columns, other.columns),
+            low=min(self.low, other.low),
+            high=max(self.high, other.high),
+            whole=self.whole and other.whole,
+            nonzero=self.nonzero + other.nonzero,
+            stored=self.stored + other.stored,
+            infinite=self.infinite + other.infinite,
+        )
+
+
+def summarise(x: Any) -> Summary:
+    """Return the summary of ``(rows, features)``, dense or CSR, finite or not."""
+    values: NDArray[np.floating] = x.data if sparse.issparse(x) else np.asarray(x).ravel()
+    good = np.isfinite(values)
+    finite = values if good.all() else values[good]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (float("inf"), float("-inf"))
+    return Summary(
+        rows=x.shape[0],
+        columns=x.shape[1],
+        low=low,
+        high=high,
+        whole=bool(np.all(finite == np.rint(finite))),
+        nonzero=int(np.count_nonzero(values)),
+        stored=int(values.size),
+        infinite=int(values.size - finite.size),
+    )
+
+
 def detect(x: Any, *, categorical: int = 0) -> Detection:
     """Say in which space a matrix is, and why.
 
     Args:
-        x: ``(rows, features)``, finite or with NaN; dense or CSR.
+        x: ``(rows, features)``, finite or with NaN; dense or CSR; or its `Summary`.
         categorical: number of columns that hold text or categories.
 
     Returns:
         The space with a reason that can be shown to the user.
     """
-    values: NDArray[np.floating] = x.data if sparse.issparse(x) else np.asarray(x).ravel()
+    known = x if isinstance(x, Summary) else summarise(x)
     if categorical:
-        return Detection(Space.MIXED, f"{categorical} of {x.shape[1]} columns hold categories")
-    if values.size == 0:
+        return Detection(Space.MIXED, f"{categorical} of {known.columns} columns hold categories")
+    if known.stored == 0:
         return Detection(Space.COUNTS, "every value is 0")
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
+    if known.stored == known.infinite:
         return Detection(Space.CONTINUOUS, "no value is finite")
-    low, high = float(finite.min()), float(finite.max())
-    whole = bool(np.all(finite == np.rint(finite)))
-    zeros = 1.0 - np.count_nonzero(values) / (x.shape[0] * x.shape[1])
+    low, high, whole = known.low, known.high, known.whole
+    zeros = 1.0 - known.nonzero / (known.rows * known.columns)
     if low < 0:
         kind = "whole numbers with negatives are intensities, not counts" if whole else "values go below 0"
         return Detection(Space.CONTINUOUS, f"{kind} (minimum {low:.6g}, maximum {high:.6g})")

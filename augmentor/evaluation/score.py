@@ -5,12 +5,18 @@ The JSON form of a report has its own format number; readers refuse an unknown o
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from augmentor.core.errors import ConfigError, ThresholdMissed, did_you_mean, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 1
 
@@ -232,6 +238,42 @@ class Report(_Model):
                 missed.append(f"{name} is {value:.4g} (required {operator} {limit:g})")
         if missed:
             raise ThresholdMissed(f"{len(missed)} of {len(thresholds)} requirements missed: {'; '.join(missed)}.")
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as JSON, and write it to ``path`` where one is given."""
+        from augmentor.evaluation.report.json import to_json
+
+        return to_json(self, path)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as one self-contained page, and write it to ``path`` where one is given."""
+        from augmentor.evaluation.report.html import to_html
+
+        return to_html(self, path)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per score, indexed by its name."""
+        from augmentor.evaluation.report.table import to_frame
+
+        return to_frame(self)
+
+    def to_markdown(self) -> str:
+        """Return verdicts, warnings and scores as Markdown."""
+        from augmentor.evaluation.report.table import to_markdown
+
+        return to_markdown(self)
+
+    def to_text(self, width: int = 100) -> str:
+        """Return the report as text for a console: at most 40 lines of ``width`` columns."""
+        from augmentor.evaluation.report.console import render
+
+        return render(self, width)
+
+    def to_figures(self, folder: str | os.PathLike[str], formats: Sequence[str] = ("png", "svg", "pdf")) -> list[Path]:
+        """Write every picture into a folder and return the paths."""
+        from augmentor.evaluation.report.figures import save_figures
+
+        return save_figures(self, folder, formats)
 
     def _required(self, name: str) -> float | None:
         if name.endswith(".worst"):

@@ -1,1 +1,1 @@
-"""Invertible transforms that lead data into a model's space and back: one file each."""
+"""From a data set to the space of a model and back: transforms, library size, gene selection."""

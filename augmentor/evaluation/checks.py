@@ -1,0 +1,96 @@
+"""What weakens an evaluation: overlapping sets, few rows, unknown labels, sets that are not exchangeable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from augmentor.core.errors import DataError, listed
+from augmentor.evaluation.context import Frame
+from augmentor.evaluation.rows import Aligned
+from augmentor.evaluation.score import Score, Warned
+
+# Held-out rows may repeat training rows as often as training rows repeat each other, with this much slack.
+NATURAL = 2.0
+FEW = 25
+SHIFTED = 0.60
+
+
+def overlap(data: Aligned, *, allow: bool) -> Iterator[Warned]:
+    """Refuse held-out rows that are training rows, unless rows repeat by nature (tables of few values).
+
+    Raises:
+        DataError: more held-out rows are found in the training rows than repeats within those explain.
+    """
+    if data.holdout is None:
+        return
+    shared = int(np.isin(data.holdout.hashes, data.train.hashes).sum())
+    if not shared:
+        return
+    counts = np.unique(data.train.hashes, return_counts=True)[1]
+    natural = float(counts[counts > 1].sum()) / len(data.train)
+    share = shared / len(data.holdout)
+    text = f"{shared} of {len(data.holdout)} held-out rows are also training rows"
+    if share > NATURAL * natural and not allow:
+        raise DataError(
+            f"{text}, so copies of them would look perfect. Hold out rows the generator never saw, or pass "
+            "--allow-overlap (allow_overlap=True) if equal rows are expected."
+        )
+    reason = "allowed by request" if share > NATURAL * natural else "as many as rows repeat by nature here"
+    yield Warned(code="overlap", text=f"{text} ({reason}).", affects=("privacy",))
+
+
+def weaknesses(data: Aligned, frame: Frame) -> Iterator[Warned]:
+    """Name what the report rests on too little."""
+    if frame.halved:
+        yield Warned(
+            code="no_holdout",
+            text="No held-out rows: copies of the training rows would look perfect.",
+            affects=("fidelity", "biology", "utility", "privacy"),
+        )
+    if data.unknown:
+        named = listed(f"{label} ({n})" for label, n in data.unknown.items())
+        yield Warned(
+            code="unknown_labels",
+            text=f"{sum(data.unknown.values())} synthetic rows have labels unknown to train and were left out: {named}.",
+        )
+    if data.unseen:
+        named = listed(f"{label} ({n})" for label, n in data.unseen.items())
+        yield Warned(
+            code="unseen_labels",
+            text=f"{sum(data.unseen.values())} held-out rows have labels unknown to train and were left out: {named}.",
+        )
+    size = len(data.labels)
+    synthetic, held = data.synthetic.counts(size), frame.holdout.counts(size)
+    if data.labelled:
+        lost = [c for c, n, m in zip(data.labels, synthetic, held, strict=True) if n == 0 and m > 0]
+        if lost:
+            text = f"{len(lost)} labels have no synthetic row and are not compared: {listed(lost)}."
+            yield Warned(code="missing_labels", text=text, affects=("fidelity", "biology", "utility"))
+        few = [f"{c} ({n})" for c, n in zip(data.labels, held, strict=True) if n < FEW]
+        if few:
+            text = f"{len(few)} labels have fewer than {FEW} held-out rows, too few for scores of their own: {listed(few)}."
+            yield Warned(code="few_rows", text=text)
+    if frame.policy == "symmetric":
+        text = (
+            f"{len(frame.holdout)} held-out rows are too few to keep some for fitting spaces; every space is fitted on both "
+            "compared sets alike, which blunts small differences."
+        )
+        yield Warned(code="symmetric", text=text)
+    if frame.holdout.groups is None:
+        text = "No groups were given: rows of one donor or plate may stand on both sides of a comparison (groups=, --group)."
+        yield Warned(code="no_groups", text=text)
+
+
+def shift(scores: Mapping[str, Score]) -> list[Warned]:
+    """Notice that training and held-out rows can be told apart, so that the ceiling is low."""
+    for name in ("discriminator.rf_pcs", "discriminator.lr_pcs"):
+        score = scores.get(name)
+        if score is not None and score.ceiling is not None:
+            ceiling = score.ceiling
+            if ceiling.mean - 2 * ceiling.sd > SHIFTED:
+                text = f"Ceiling is low: train and holdout differ (told apart with AUC {ceiling.mean:.2f})."
+                return [Warned(code="shift", text=text, affects=("fidelity", "biology", "utility", "privacy"))]
+            return []
+    return []

@@ -1,0 +1,243 @@
+"""Can a classifier tell synthetic rows from held-out ones (classifier two-sample test)?
+
+Five stratified folds in which equal rows stay together; the score is the mean of the folds' AUCs, raw: never
+max(AUC, 1 - AUC). 0.5 = told apart no better than by guessing. A linear detector is blind to lost dependence between
+genes, a forest is not; with fewer than 50 rows a side only a ridge regression on at most 10 components is fitted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augmentor.core.random import Stream
+from augmentor.evaluation.columns import auc, rounded
+from augmentor.evaluation.context import Frame
+from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.pair import ENOUGH, Pair
+from augmentor.evaluation.score import Score, ScoreSpec
+
+FOLDS = 5
+TREES = 100
+FOREST_GENES, LINEAR_GENES = 500, 1000
+SMALL, SMALL_PCS, SMALL_REPEATS = 50, 10, 10
+# Real rows against real rows, fewer than this on a side, cannot fill five folds.
+FEWEST = 10
+
+
+def _spec(name: str, what: str, headline: bool, misses: str) -> ScoreSpec:
+    return ScoreSpec(
+        name=f"discriminator.{name}",
+        axis="fidelity",
+        title=f"detector: {what}",
+        meaning=f"AUC of a {what} that tells synthetic from held-out rows; 0.5 means that it cannot.",
+        goal="target",
+        ideal=0.5,
+        bounds=(0.0, 1.0),
+        floor="independent",
+        formula="mean over 5 stratified folds, equal rows kept together, of the fold's AUC; label-matched rows",
+        catches="whatever the classifier can see",
+        misses=misses,
+        citation="Lopez-Paz & Oquab 2017",
+        interval="subsample",
+        headline=headline,
+    )
+
+
+COPIES = "copies of training rows"
+SPECS = {
+    "rf_genes": _spec("rf_genes", "forest on genes", True, COPIES),
+    "rf_pcs": _spec("rf_pcs", "forest on components", True, COPIES),
+    "lr_genes": _spec("lr_genes", "linear model on genes", False, f"{COPIES}; dependence between genes"),
+    "lr_pcs": _spec("lr_pcs", "linear model on components", False, f"{COPIES}; dependence between genes"),
+}
+LEAK = 0.45
+
+
+class Metric:
+    """Detectors: forest and logistic regression, on genes and on principal components."""
+
+    scores = tuple(SPECS.values())
+    setup = Setup(order=0, draws=4, alternate=True, halves=6, floors="named")
+
+    def measure(self, pair: Pair) -> Measures:
+        """Return the AUC of each detector on the pair."""
+        n = min(len(pair.synthetic), len(pair.real))
+        if n < FEWEST:
+            return {spec.name: Measured.none(f"only {n} rows a side; {FEWEST} are needed") for spec in self.scores}
+        task = _Task(pair)
+        if n < SMALL:
+            out = {spec.name: Measured.none(f"only {n} rows a side; {SMALL} are needed") for spec in self.scores}
+            return out | {SPECS["lr_pcs"].name: task.small()}
+        genes, pcs = task.genes, task.pcs
+        return {
+            SPECS["rf_genes"].name: task.run("rf", genes[:, :FOREST_GENES]),
+            SPECS["rf_pcs"].name: task.run("rf", pcs),
+            SPECS["lr_genes"].name: task.run("lr", genes[:, :LINEAR_GENES]),
+            SPECS["lr_pcs"].name: task.run("lr", pcs),
+        }
+
+    def flags(self, score: Score) -> tuple[str, ...]:
+        """Notice rows that are closer to held-out rows than chance: they were made from them."""
+        high = score.interval.high if score.interval else None
+        leak = score.value is not None and high is not None and high < 0.5 and score.value < LEAK
+        return ("leak_or_copy",) if leak else ()
+
+    def figures(self, frame: Frame, measured: Mapping[str, list[Measures]]) -> dict[str, dict[str, Any]]:
+        """Return the receiver operating curves of the forest on genes (on components where that is not available)."""
+        for name in ("rf_genes", "rf_pcs", "lr_pcs"):
+            key = SPECS[name].name
+            found = {arm: measured[arm][0][key] for arm in ("synthetic", "ceiling") if arm in measured}
+            if len(found) == 2 and all(item.value is not None for item in found.values()):
+                figure: dict[str, Any] = {"score": key}
+                for prefix, arm in (("", "synthetic"), ("ceiling_", "ceiling")):
+                    figure[f"{prefix}fpr"] = found[arm].figure["fpr"]
+                    figure[f"{prefix}tpr"] = found[arm].figure["tpr"]
+                    figure[f"{prefix}auc"] = found[arm].value
+                return {"roc": figure}
+        return {}
+
+
+class _Task:
+    """Judged rows (1) against real rows (0)."""
+
+    def __init__(self, pair: Pair):
+        a, b = pair.synthetic, pair.real
+        self.labels = pair.labels
+        self.stream: Stream = pair.stream.child("discriminator")
+        self.target = np.repeat([1, 0], [len(a), len(b)])
+        self.label = np.concatenate([a.y, b.y])
+        self.groups = _groups(pair)
+        self.genes = np.concatenate([a.log, b.log])
+        self.pcs = np.concatenate([a.pcs, b.pcs]).astype(np.float32)
+
+    def folds(self, repeat: int = 0) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Split by origin and label, equal rows (and groups) together."""
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        strata = self.label * 2 + self.target
+        sizes = np.bincount(strata)
+        # strata with fewer rows than folds share one, per origin
+        strata = np.where(sizes[strata] < FOLDS, 2 * len(self.labels) + self.target, strata)
+        if np.bincount(strata)[strata].min() < FOLDS:
+            strata = self.target
+        seed = self.stream.child("folds", repeat).integer()
+        if len(np.unique(self.groups)) == len(self.groups):
+            return list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(self.target, strata))
+        grouped = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+        return list(grouped.split(self.target, strata, self.groups))
+
+    def run(self, learner: str, x: NDArray[np.float32]) -> Measured:
+        """Return the mean of the folds' AUCs, also among the rows of each label."""
+        aucs: list[float] = []
+        by_label: dict[str, list[float]] = {label: [] for label in self.labels}
+        votes = np.full(len(self.target), np.nan)
+        for i, (fit, test) in enumerate(self.folds()):
+            if len(np.unique(self.target[test])) < 2 or len(np.unique(self.target[fit])) < 2:
+                continue
+            votes[test] = _fitted(learner, x[fit], self.target[fit], self.stream.child(learner, i))(x[test])
+            aucs.append(self._auc(test, votes))
+            for code, label in enumerate(self.labels):
+                rows = test[self.label[test] == code]
+                if len(np.unique(self.target[rows])) == 2:
+                    by_label[label].append(self._auc(rows, votes))
+        if not aucs:
+            return Measured.none("equal rows leave no fold with both kinds")
+        seen = ~np.isnan(votes)
+        present = [label for code, label in enumerate(self.labels) if (self.label == code).any()]
+        enough = {
+            label: np.bincount(self.target[self.label == code], minlength=2).min() >= ENOUGH
+            for code, label in enumerate(self.labels)
+        }
+        per_label = {
+            label: float(np.mean(by_label[label])) if enough[label] and by_label[label] else None for label in present
+        }
+        return Measured(
+            float(np.mean(aucs)),
+            per_label if len(self.labels) > 1 else {},
+            detail={"fold_aucs": aucs, "recalls": _recalls(self.target[seen], votes[seen])},
+            figure=_curve(self.target[seen], votes[seen]),
+        )
+
+    def _auc(self, rows: NDArray[np.intp], votes: NDArray[np.float64]) -> float:
+        judged = self.target[rows] == 1
+        return auc(votes[rows[judged]], votes[rows[~judged]])
+
+    def small(self) -> Measured:
+        """Ridge regression on few components, 10 times repeated 5-fold, with a permutation p-value."""
+        from sklearn.linear_model import RidgeClassifier
+
+        x = self.pcs[:, :SMALL_PCS]
+        votes = np.zeros(len(self.target))
+
+        def mean_auc(target: NDArray[np.intp], repeats: int) -> float:
+            found = []
+            for repeat in range(repeats):
+                for fit, test in self.folds(repeat):
+                    if len(np.unique(target[test])) == 2 and len(np.unique(target[fit])) == 2:
+                        model = RidgeClassifier(alpha=float(len(fit))).fit(x[fit], target[fit])
+                        votes[test] = model.decision_function(x[test])
+                        judged = target[test] == 1
+                        found.append(auc(votes[test[judged]], votes[test[~judged]]))
+            return float(np.mean(found)) if found else 0.5
+
+        value = mean_auc(self.target, SMALL_REPEATS)
+        figure = _curve(self.target, votes)
+        rng = self.stream.child("permutation").numpy()
+        null = np.array([mean_auc(rng.permutation(self.target), 1) for _ in range(100)])
+        p = float((1 + (null >= value).sum()) / (1 + len(null)))
+        return Measured(value, detail={"learner": "ridge on components", "p_value": p}, figure=figure)
+
+
+def _groups(pair: Pair) -> NDArray[np.intp]:
+    """Return what must stay in one fold: equal rows, and rows of one group where groups are given."""
+    keys = np.concatenate([pair.synthetic.sample.hashes, pair.real.sample.hashes])
+    group = np.unique(keys, return_inverse=True)[1]
+    named = pair.real.sample.groups
+    if named is None:
+        return group
+    names = [f"row {g}" for g in group[: len(pair.synthetic)]] + [f"group {name}" for name in named]
+    if pair.synthetic.sample.groups is not None:
+        names[: len(pair.synthetic)] = [f"group {name}" for name in pair.synthetic.sample.groups]
+    # with fewer groups than folds the rows themselves are all that can be kept together
+    return np.unique(names, return_inverse=True)[1] if len(np.unique(named)) >= FOLDS else group
+
+
+def _fitted(learner: str, x: NDArray[np.float32], target: NDArray[np.intp], stream: Stream) -> Any:
+    """Return a function from rows to the probability of being synthetic."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    if learner == "rf":
+        forest = RandomForestClassifier(
+            TREES, min_samples_leaf=5, class_weight="balanced", random_state=stream.integer(), n_jobs=-1
+        )
+        forest.fit(x, target)
+        return lambda rows: forest.predict_proba(rows)[:, 1]
+    scaler = StandardScaler().fit(x)
+    model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=500)
+    with warnings.catch_warnings():
+        # an optimum reached to fewer digits than asked for ranks rows just as well
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(scaler.transform(x), target)
+    return lambda rows: model.decision_function(scaler.transform(rows))
+
+
+def _recalls(target: NDArray[np.intp], votes: NDArray[np.float64]) -> dict[str, float]:
+    """Return the share of each kind on its side of the median vote: a constant vote shows as 1 and 0."""
+    called = votes > np.median(votes)
+    return {"synthetic": float(called[target == 1].mean()), "real": float((~called)[target == 0].mean())}
+
+
+def _curve(target: NDArray[np.intp], votes: NDArray[np.float64]) -> dict[str, list[float]]:
+    from sklearn.metrics import roc_curve
+
+    fpr, tpr, _ = roc_curve(target, votes)
+    grid = np.linspace(0, 1, 101)
+    return {"fpr": rounded(grid), "tpr": rounded(np.interp(grid, fpr, tpr))}

@@ -1,0 +1,228 @@
+"""`evaluate`: from three data sets to a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any, Literal
+
+import numpy as np
+
+from augmentor.core.dataset import Dataset
+from augmentor.core.errors import ConfigError
+from augmentor.core.progress import Listener, Progress, silent
+from augmentor.core.registry import METRICS
+from augmentor.evaluation import assemble
+from augmentor.evaluation.checks import overlap, shift, weaknesses
+from augmentor.evaluation.context import Frame
+from augmentor.evaluation.contract import Illustrated, Metric
+from augmentor.evaluation.rows import ALL, Aligned, Sample, align
+from augmentor.evaluation.score import Failed, Report, Rows, Score, Verdict, Warned
+from augmentor.evaluation.verdicts import verdicts
+
+AXIS_ORDER = ("fidelity", "biology", "utility", "privacy")
+# So many standard deviations above the ceiling, and so far beyond it on the normalised scale, is suspicious.
+SUSPICIOUS_Z, SUSPICIOUS_U = 3.0, 1.05
+
+
+def evaluate(
+    synthetic: Dataset,
+    train: Dataset,
+    holdout: Dataset | None = None,
+    *,
+    label: int | Sequence[int] = 0,
+    metrics: Literal["default", "all"] | Sequence[str] = "default",
+    skip: Sequence[str] = (),
+    seed: int = 0,
+    n_max: int = 2000,
+    budget: float | None = None,
+    listener: Listener = silent,
+    command: str = "",
+    plan: Mapping[str, int] | None = None,
+    allow_overlap: bool = False,
+) -> Report:
+    """Compare synthetic rows with real ones, every score beside its ceiling and its floors.
+
+    Args:
+        synthetic: rows to judge.
+        train: real rows that the generator was fitted on.
+        holdout: real rows that it never saw; without them the training rows are halved and little is certain.
+        label: position of the label column in ``train``; several positions for their joint.
+        metrics: ``"default"``, ``"all"``, or names of metrics.
+        skip: names of metrics to leave out.
+        seed: seed of every subsample; the same seed gives the same report.
+        n_max: largest number of rows a side for neighbours, kernels and classifiers.
+        budget: seconds after which no further metric is begun; those left are listed as skipped.
+        listener: is told after every metric.
+        command: recorded in the report.
+        plan: rows per label that were asked of the generator, if recorded.
+        allow_overlap: accept held-out rows that also are training rows.
+
+    Returns:
+        The report: scores, verdicts, warnings, figures.
+
+    Raises:
+        SchemaMismatch: the sets differ in features, label columns or space.
+        LabelError: labels are missing or share no value.
+        DataError: held-out rows are among the training rows.
+        ConfigError: a metric is unknown, or a number is out of bounds.
+    """
+    start = time.perf_counter()
+    if n_max < 20:
+        raise ConfigError(f"n_max is {n_max}; at least 20 rows a side are needed to compare anything.")
+    chosen = _chosen(metrics, skip)
+    data = align(synthetic, train, holdout, label)
+    warnings = list(overlap(data, allow=allow_overlap))
+    frame = Frame(data, seed=seed, n_max=n_max, plan=None if plan is None else dict(plan))
+    warnings = [*weaknesses(data, frame), *warnings]
+    scores: dict[str, Score] = {}
+    z: dict[str, float] = {}
+    failed: list[Failed] = []
+    figures: dict[str, dict[str, Any]] = {}
+    for done, (name, metric) in enumerate(chosen):
+        listener(Progress("evaluate", done, len(chosen), "metrics", note=f"{name}" if done == 0 else ""))
+        if budget is not None and time.perf_counter() - start > budget:
+            scores |= {spec.name: Score(spec=spec, value=None, skipped="time budget") for spec in metric.scores}
+            continue
+        try:
+            outcome = assemble.run(metric, frame)
+            scores |= outcome.scores
+            z |= outcome.z
+            if isinstance(metric, Illustrated) and outcome.measured:
+                figures |= metric.figures(frame, outcome.measured)
+        except Exception as error:
+            # one broken metric must not take the others with it; what happened stays in the report
+            failed.append(Failed(metric=name, error=f"{type(error).__name__}: {error}"))
+    listener(Progress("evaluate", len(chosen), len(chosen), "metrics"))
+    warnings += shift(scores)
+    scores = _flagged(scores, z, exchangeable=not any(item.code == "shift" for item in warnings))
+    words = verdicts(scores, holdout=not frame.halved, red_line=_red_line(data))
+    if "augmentation_gain" in scores:
+        words["augmentation"] = _augmentation(scores["augmentation_gain"])
+    return Report(
+        augmentor=_version("augmentor-omics"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=seed,
+        label=data.label,
+        command=command,
+        data=_described(data, {"synthetic": synthetic, "train": train, "holdout": holdout}),
+        space=_space(frame),
+        arms=("synthetic", "ceiling", "independent", "permuted", "means"),
+        warnings=tuple(warnings),
+        verdicts=words,
+        scores=_ordered(scores),
+        failed=tuple(failed),
+        figures=figures,
+        environment=_environment(time.perf_counter() - start),
+    )
+
+
+def _chosen(metrics: str | Sequence[str], skip: Sequence[str]) -> list[tuple[str, Metric]]:
+    """Return the metrics in order of work: minimum set, then the rest, by name."""
+    if isinstance(metrics, str) and metrics not in ("default", "all"):
+        metrics = [metrics]
+    names = METRICS.names() if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+    for name in skip:
+        METRICS.get(name)
+    built: list[tuple[str, Metric]] = [(name, METRICS.get(name)()) for name in names if name not in skip]
+    if metrics == "default":
+        built = [(name, metric) for name, metric in built if metric.setup.default]
+    if not built:
+        raise ConfigError("no metric is left to compute; name one, or skip fewer.")
+    return sorted(built, key=lambda item: (item[1].setup.order, item[0]))
+
+
+def _flagged(scores: dict[str, Score], z: Mapping[str, float], *, exchangeable: bool) -> dict[str, Score]:
+    """Name what lies above its ceiling: copied, if the copying test agrees, else stripped of noise."""
+    copying = scores.get("nearest_train.excess")
+    copied = (
+        copying is not None
+        and copying.value is not None
+        and copying.interval is not None
+        and copying.interval.low > (copying.ceiling.mean if copying.ceiling else 0.0)
+    )
+    word = "memorisation?" if copied else "sharpened?"
+    out = {}
+    for name, score in scores.items():
+        high = (
+            score.value is not None
+            and score.spec.axis != "privacy"
+            and z.get(name, 0.0) > SUSPICIOUS_Z
+            and (score.normalised is None or score.normalised > SUSPICIOUS_U)
+        )
+        if high and (exchangeable or word == "sharpened?"):
+            score = score.model_copy(update={"flags": (*score.flags, word)})
+        out[name] = score
+    return out
+
+
+def _ordered(scores: dict[str, Score]) -> dict[str, Score]:
+    ranked = sorted(scores.items(), key=lambda item: AXIS_ORDER.index(item[1].spec.axis))
+    return dict(ranked)
+
+
+def _red_line(data: Aligned) -> str:
+    reference = data.train if data.holdout is None else data.holdout
+    have = data.synthetic.counts(len(data.labels))
+    want = reference.counts(len(data.labels))
+    lost = [label for label, n, m in zip(data.labels, have, want, strict=True) if n == 0 and m > 0]
+    if not lost or len(data.labels) == 1:
+        return ""
+    return f"{len(lost)} of {len(data.labels)} labels have no synthetic row: {', '.join(lost[:8])}."
+
+
+def _augmentation(score: Score) -> Verdict:
+    if score.value is None:
+        return Verdict(verdict="not available", sentence=f"The gain was not measured ({score.skipped}).")
+    return Verdict(verdict=str(score.detail["verdict"]), sentence=str(score.detail["sentence"]))
+
+
+def _described(data: Aligned, sets: Mapping[str, Dataset | None]) -> dict[str, Rows]:
+    out = {}
+    for name, original in sets.items():
+        if original is None:
+            continue
+        sample: Sample | None = getattr(data, name)
+        counts = np.zeros(0, dtype=int) if sample is None else sample.counts(len(data.labels))
+        labels = {} if data.labels == (ALL,) else {c: int(n) for c, n in zip(data.labels, counts, strict=True)}
+        extra = data.unknown if name == "synthetic" else data.unseen if name == "holdout" else {}
+        out[name] = Rows(rows=len(original), genes=original.features, labels=labels | extra, digest=original.digest())
+    return out
+
+
+def _space(frame: Frame) -> dict[str, Any]:
+    pair = frame.pair("matched", "synthetic", 0)
+    return {
+        "policy": "halves" if frame.halved else frame.policy,
+        "kind": str(frame.data.space),
+        "pcs": int(pair.basis.components.shape[1]),
+        "genes": len(pair.basis.genes),
+        "folds": len(frame.folds("matched")),
+        "digest": pair.basis.digest if frame.policy == "disjoint" else "",
+        "rows_compared": len(pair.real),
+        "per_label": {label: n for label, n in pair.counts.items() if n},
+    }
+
+
+def _environment(seconds: float) -> dict[str, Any]:
+    names = ("numpy", "scipy", "scikit-learn", "pandas", "umap-learn")
+    return {
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in names},
+        "cpu": os.cpu_count() or 1,
+        "seconds": round(seconds, 2),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+__all__ = ["Warned", "evaluate"]

@@ -1,0 +1,93 @@
+"""SMOTE: a point on the line between a training row and one of its nearest neighbours of the same label.
+
+    x = x_i + u·(x_j − x_i),   u ~ U(0, 1),   j among the k nearest neighbours of i within the label
+
+Counts are interpolated on the log-normalised scale. Rows lie between training rows, so they vary less than real ones
+and sit close to them.
+
+Paper: Chawla et al., SMOTE: synthetic minority over-sampling technique, JAIR 16 (2002), doi:10.1613/jair.953.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+
+from augmentor.core import contract
+from augmentor.core.contract import Encoded, Given, Layout, Spec, State
+from augmentor.core.dataset import Matrix
+from augmentor.core.errors import ArtifactError
+from augmentor.core.random import Stream
+from augmentor.core.space import Space
+from augmentor.nn.rows import Rows
+
+
+class Smote:
+    """Interpolation between neighbours within a label."""
+
+    spec = Spec(
+        spaces=(Space.LOG, Space.CONTINUOUS),
+        keeps_rows=True,
+        paper="doi:10.1613/jair.953",
+    )
+
+    class Config(contract.Config):
+        """Settings of SMOTE."""
+
+        neighbours: int = Field(5, ge=1, le=1000, description="k; a label with fewer rows uses all its other rows")
+
+    def __init__(self, layout: Layout, config: Config) -> None:
+        self.layout, self.config = layout, config
+        self.rows = Rows.empty(layout)
+        self.neighbours: NDArray[np.int32] = np.zeros((0, config.neighbours), np.int32)
+
+    @classmethod
+    def build(cls, layout: Layout, config: Config) -> Smote:
+        """Return an unfitted SMOTE."""
+        return cls(layout, config)
+
+    def estimate(self, encoded: Encoded, rng: Stream) -> None:
+        """Keep the rows and find every row's neighbours within its condition."""
+        self.rows = Rows.of(encoded)
+        self.neighbours = np.zeros((len(encoded), self.config.neighbours), np.int32)
+        for first, last in zip(self.rows.bounds[:-1], self.rows.bounds[1:], strict=True):
+            k = min(self.config.neighbours, int(last - first) - 1)
+            if k < 1:
+                self.neighbours[first:last] = first  # a single row has no neighbour: it is repeated
+                continue
+            block = self.rows.x[first:last]
+            near = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(block).kneighbors(return_distance=False)
+            # fewer than k others: repeat them in turn, so that every one stays equally likely
+            self.neighbours[first:last] = first + near[:, np.arange(self.config.neighbours) % k]
+
+    def draw(self, given: Given, rng: Stream) -> Matrix:
+        """Return interpolated rows ``(rows, features)``, each from its own condition."""
+        generator = rng.numpy()
+        first, count = self.rows.segment(given.condition)
+        i = first + np.floor(generator.random(len(given)) * count).astype(np.intp)
+        j = self.neighbours[i, generator.integers(self.config.neighbours, size=len(given))]
+        u = generator.random(len(given)).astype(np.float32)
+        if sparse.issparse(self.rows.x):
+            return sparse.csr_matrix(sparse.diags(1 - u) @ self.rows.x[i] + sparse.diags(u) @ self.rows.x[j])
+        return self.rows.x[i] * (1 - u)[:, None] + self.rows.x[j] * u[:, None]
+
+    def state(self) -> State:
+        """The training rows and their neighbours."""
+        return {**self.rows.state(), "neighbours": self.neighbours}
+
+    def restore(self, state: State) -> None:
+        """Take over rows and neighbours."""
+        state = dict(state)
+        neighbours = state.pop("neighbours", None)
+        self.rows = Rows.from_state(state, self.layout)
+        shape = (self.rows.x.shape[0], self.config.neighbours)
+        if neighbours is None or neighbours.shape != shape or (neighbours.size and neighbours.max() >= shape[0]):
+            found = "missing" if neighbours is None else f"{neighbours.shape}"
+            raise ArtifactError(f"tensor 'neighbours' should be {shape} of row positions, but it is {found}.")
+        self.neighbours = neighbours
+
+
+Model = Smote

@@ -1,0 +1,62 @@
+"""Network bricks, built on the meta device (no memory, no global randomness) and initialised from a stream."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from augmentor.core.random import Stream
+
+
+class Perceptron(nn.Module):
+    """Linear → LayerNorm → activation, once per hidden width."""
+
+    def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width in widths:
+            layers += [nn.Linear(inputs, width), nn.LayerNorm(width), nn.SiLU()]
+            inputs = width
+        self.layers = nn.Sequential(*layers)
+        self.outputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(rows, inputs)`` to ``(rows, widths[-1])``."""
+        return self.layers(x)
+
+
+def dropout(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Zero a share of the entries and scale up the rest; the randomness is an argument, unlike `nn.Dropout`'s."""
+    if share == 0:
+        return x
+    keep = torch.rand(x.shape, generator=generator, device=x.device) >= share
+    return x * keep / (1 - share)
+
+
+def materialise(module: nn.Module, rng: Stream) -> None:
+    """Give a module built on the meta device its initial weights (LeCun-uniform linear layers, unit norms)."""
+    module.to_empty(device="cpu")
+    for name, part in module.named_modules():
+        generator = rng.child(name).torch()
+        if isinstance(part, nn.Linear):
+            bound = 1 / math.sqrt(part.in_features)
+            nn.init.uniform_(part.weight, -bound, bound, generator=generator)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.LayerNorm):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight, std=0.1, generator=generator)
+        else:
+            for parameter in part.parameters(recurse=False):
+                nn.init.zeros_(parameter)
+            for buffer in part.buffers(recurse=False):
+                buffer.zero_()
+
+
+def gradient_reversible(sample: Tensor, mean: Tensor) -> Tensor:
+    """Straight-through estimator: the value of ``sample``, the gradient of ``mean`` (Bengio et al. 2013)."""
+    return mean + (sample - mean).detach()

@@ -1,0 +1,43 @@
+"""What a label looks like before any learning: the starting point of the output layers of count and value networks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from augmentor.core.contract import Encoded
+from augmentor.core.dataset import column_moments, row_sums
+from augmentor.core.space import Space
+
+SMOOTHING = 50.0  # counts borrowed from all rows, spread over the genes by the pooled profile
+
+
+def label_profiles(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the log-profile (or mean) of every condition ``(conditions, features)`` and a log spread ``(features,)``.
+
+    Counts: log of the label's share of each gene, smoothed by the pooled profile, and the log dispersion of each gene
+    by moments within labels. Other spaces: the label's means and the log variance within labels.
+    """
+    condition, layout = encoded.given.condition, encoded.layout
+    if layout.space is not Space.COUNTS:
+        x = np.asarray(encoded.x, dtype=np.float64)
+        mean = np.stack([x[condition == c].mean(axis=0) for c in range(layout.conditions)])
+        variance = ((x - mean[condition]) ** 2).mean(axis=0)
+        return mean.astype(np.float32), np.log(np.maximum(variance, 1e-3)).astype(np.float32)
+    x = encoded.x
+    size = row_sums(x)
+    pooled = np.asarray(x.sum(axis=0, dtype=np.float64)).ravel() + 0.1
+    pooled /= pooled.sum()
+    profiles, excess, squared = [], np.zeros(layout.features), np.zeros(layout.features)
+    target = float(np.median(size))
+    for c in range(layout.conditions):
+        own = x[condition == c]
+        total = np.asarray(own.sum(axis=0, dtype=np.float64)).ravel() + SMOOTHING * pooled
+        profiles.append(np.log(total / total.sum()))
+        scale = target / size[condition == c]
+        mean, variance = column_moments(sparse.diags(scale) @ own if sparse.issparse(own) else own * scale[:, None])
+        excess += len(scale) * np.maximum(variance - mean * scale.mean(), 0)
+        squared += len(scale) * mean**2
+    dispersion = np.clip((squared + 1e-3) / (excess + 1e-3), 0.1, 100)
+    return np.array(profiles, dtype=np.float32), np.log(dispersion).astype(np.float32)
