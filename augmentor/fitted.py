@@ -26,6 +26,12 @@ from augmentor.preprocess.size import SizeModel
 BLOCK_BYTES = 16 * 2**20
 BLOCK_MOST = 1024
 
+# what a manifest says beyond the generator itself
+RECORDED = (
+    *("augmentor", "created", "seed", "data", "split"),
+    *("training", "choice", "wall_seconds", "peak_memory_mb", "environment"),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -158,24 +164,10 @@ class Fitted:
             if calibration is None
             else KINDS[str(calibration["kind"])].from_state(part("calibration.")),
             counts=tuple(int(n) for n in stored.transforms["counts"]),
-            record=manifest.model_dump(include=RECORDED),
+            record={name: getattr(manifest, name) for name in RECORDED},
             tensors=part("split."),
             history=stored.history,
         )
-
-
-RECORDED = {
-    "augmentor",
-    "created",
-    "seed",
-    "data",
-    "split",
-    "training",
-    "choice",
-    "wall_seconds",
-    "peak_memory_mb",
-    "environment",
-}
 
 
 def condition_names(schema: Schema, combinations: tuple[tuple[int, ...], ...]) -> list[str]:

@@ -58,6 +58,7 @@ class Options:
         checkpoint: folder for checkpoints.
         resume: continue from it.
         name: name of the data, for the record.
+        partial: only some columns were loaded, so the data has no digest of its own.
         listener: told about progress.
         stop: asked whether to stop.
     """
@@ -76,6 +77,7 @@ class Options:
     checkpoint: Path | None = None
     resume: bool = False
     name: str = "data"
+    partial: bool = False
     listener: Listener = silent
     stop: Stop = never
 
@@ -119,6 +121,7 @@ def prepare(dataset: Dataset, options: Options) -> Prepared:
         raise ConfigError(f"seed must be 0 or more, not {options.seed}.")
     missing_labels(dataset)
     rows = len(dataset)
+    digest = "" if options.partial else dataset.digest()
     combinations, condition = _combinations(dataset)
     kept, condition, combinations = _rare(dataset, condition, combinations, options)
     dataset = dataset.take(kept) if kept.size < rows else dataset
@@ -150,7 +153,7 @@ def prepare(dataset: Dataset, options: Options) -> Prepared:
     record = {
         "data": DataRecord(
             name=options.name,
-            digest=dataset.digest(),
+            digest=digest,
             rows=rows,
             features=dataset.features,
             labels={

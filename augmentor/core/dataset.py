@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,7 @@ class Dataset:
         return sha.hexdigest()
 
 
+@runtime_checkable
 class Source(Protocol):
     """The out-of-core twin of `Dataset`: the same data, read in blocks from a file that stays open."""
 

@@ -20,6 +20,8 @@ from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.score import Ceiling, Interval, LabelValue, Score, ScoreSpec
 
 BOOTSTRAPS = 100
+# Halves of fewer rows are another statistic: fewer neighbours, other classifiers.
+HALVED_ROWS = 20
 # Fewer matched rows than this cannot be compared.
 FEWEST_ROWS = 4
 NO_HOLDOUT = "needs held-out rows"
@@ -156,7 +158,7 @@ def _score(
         reason = next((item.reason for item in measures if item.reason), "not defined on these rows")
         return Score(value=None, skipped=reason, **common), 0.0
     half_width, sd, method = _spread(spec, measures, resampled)
-    interval = None if half_width is None else Interval(low=value - half_width, high=value + half_width, method=method)
+    interval = None if half_width is None else _bounded(spec, value, half_width, method)
     floor = floor_values.get(spec.floor) if spec.floor else None
     normalised, flags = _normalised(spec, value, ceiling, floor)
     z = _z(spec, value, sd, ceiling)
@@ -214,6 +216,15 @@ def _spread(spec: ScoreSpec, measures: list[Measured], resampled: Draws) -> tupl
     else:
         method = f"random halves without replacement, {count} draws"
     return float(stats.t.ppf(0.975, freedom) * sd), float(sd), method
+
+
+def _bounded(spec: ScoreSpec, value: float, half_width: float, method: str) -> Interval:
+    low, high = spec.bounds
+    return Interval(
+        low=max(value - half_width, -np.inf if low is None else low),
+        high=min(value + half_width, np.inf if high is None else high),
+        method=method,
+    )
 
 
 def _normalised(

@@ -19,6 +19,8 @@ from augmentor.evaluation.spaces import Basis
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
 TREES, FOREST_GENES = 100, 500
 LEARNERS = ("lr", "rf")
+# scikit-learn takes many labels among few rows for a regression; ours are labels
+MANY_LABELS = "The number of unique classes is greater than"
 
 Codes = NDArray[np.intp]
 
@@ -107,23 +109,24 @@ class Learner:
         return Votes(rows.y, np.asarray(self.model.predict(x), dtype=np.intp), labels)  # type: ignore[attr-defined]
 
 
-def trained(kind: str, rows: Sample, target: Basis, stream: Stream, penalty: float | None = None) -> Learner:
+def trained(kind: str, rows: Sample, basis: Basis, stream: Stream, penalty: float | None = None) -> Learner:
     """Train a classifier of labels.
 
     Args:
         kind: lr or rf.
         rows: training rows.
-        target: tells space and LOG target, the same constants for all sets.
+        basis: genes, scaling and components, fitted on these rows.
         stream: randomness of folds and forests.
         penalty: inverse penalty; tuned on the training rows if None.
     """
-    basis = Basis.fitted(rows, target.space, target.target)
     x = _features(kind, Side(rows, basis))
     if kind == "rf":
         from sklearn.ensemble import RandomForestClassifier
 
         forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=stream.integer(), n_jobs=-1)
-        return Learner(kind, basis, forest.fit(x, rows.y), np.ones(x.shape[1]))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", MANY_LABELS)
+            return Learner(kind, basis, forest.fit(x, rows.y), np.ones(x.shape[1]))
     spread = x.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     x = x / scale
@@ -144,6 +147,7 @@ def _logistic(x: NDArray[np.float64], y: Codes, penalty: float) -> object:
     with warnings.catch_warnings():
         # an optimum reached to fewer digits than asked for classifies just as well
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", MANY_LABELS)
         return LogisticRegression(C=penalty, class_weight="balanced", max_iter=1000).fit(x, y)
 
 

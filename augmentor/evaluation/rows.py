@@ -68,7 +68,7 @@ class Sample:
             np.concatenate([first.y, second.y]),
             np.concatenate([first.hashes, second.hashes]),
             np.concatenate([first.totals, second.totals]),
-            np.concatenate([first.groups, second.groups]) if both else None,  # type: ignore[list-item]
+            np.concatenate([first.groups, second.groups]) if both else None,
         )
 
 

@@ -72,7 +72,7 @@ class Gaussian:
             pseudo = self.config.pseudo_rows * (1 - alpha[c])
             s["sd"][c] = np.sqrt((own + pseudo * pooled_variance) / max(counts[c] - 1 + pseudo, 1e-9))
         pooled_sd = np.sqrt(pooled_variance).astype(F32)
-        z = residual / np.where(pooled_sd > 0, pooled_sd, 1)
+        z = (residual / np.where(pooled_sd > 0, pooled_sd, 1)).astype(F32)
         shrinkage = ledoit_wolf(z)
         s["pooled"][:] = _factors(z, len(s["pooled"]), rng.child("pooled"))
         for c in range(self.layout.conditions):

@@ -7,6 +7,8 @@ one Gaussian describes one state of a label.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
@@ -18,8 +20,8 @@ from augmentor.core.state import check_state
 
 
 def fit_clusters(
-    h: NDArray[np.floating],
-    variance: NDArray[np.floating],
+    h: NDArray[Any],
+    variance: NDArray[Any],
     condition: NDArray[np.intp],
     conditions: int,
     *,

@@ -105,7 +105,7 @@ class SparseCalibration:
         length = self.model.starts[segment + 1] - start
         # a value between drawn ones has no mass of its own: give it the gap of one drawn row
         upto = np.where(upto == below, np.minimum(below + 1, start + np.maximum(length, 1)), upto)
-        place = below + generator.random(len(keys)) * (upto - below) - start
+        place: NDArray[np.float64] = below + generator.random(len(keys)) * (upto - below) - start
         return self._quantile(segment, 1 - (length - place) / n_model)
 
     def _quantile(self, segment: NDArray[np.intp], u: NDArray[np.float64]) -> NDArray[np.float32]:

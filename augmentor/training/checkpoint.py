@@ -37,7 +37,8 @@ def write(folder: Path, stored: Stored, identity: str) -> None:
     beside = folder.with_name(f"{folder.name}.new-{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    snapshot, tensors = stored.snapshot, {}
+    snapshot = stored.snapshot
+    tensors: dict[str, Any] = {}
     for part in ("module", "average", "best"):
         tensors |= {f"{part}:{name}": tensor.contiguous() for name, tensor in snapshot[part].items()}
     for index, state in enumerate(snapshot["optimisers"]):

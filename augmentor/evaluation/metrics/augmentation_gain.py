@@ -1,8 +1,8 @@
 """Does adding the synthetic rows to the training rows help a classifier on held-out rows?
 
-One split, paired: the same learner trained on T and on T + S, tested on the same rows of H; synthetic rows never enter the tuning
-of the penalty, which is taken from T. One split and one synthetic set cannot decide the question (the variation between splits
-is not measured), so the verdict is "not enough evidence" whatever the interval says, and the sentence gives the interval.
+One split, paired: the same learner trained on T and on T + S, tested on the same rows of H; synthetic rows never enter the
+tuning of the penalty, which is taken from T. One split and one synthetic set cannot decide the question (the variation between
+splits is not measured), so the verdict is "not enough evidence" whatever the interval says; the sentence gives the interval.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from augmentor.evaluation.learners import trained
 from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.rows import Sample
 from augmentor.evaluation.score import ScoreSpec
+from augmentor.evaluation.spaces import Basis
 
 # Forests differ by their seed: three of them, averaged.
 SEEDS = {"lr": 1, "rf": 3}
@@ -36,7 +37,7 @@ GAIN = ScoreSpec(
 
 
 class Metric:
-    """Paired gain of one split."""
+    """Gain of adding the rows, paired, one split."""
 
     scores = (GAIN,)
     setup = Setup(rows="all", draws=0, labelled=True)
@@ -52,13 +53,14 @@ class Metric:
         added = pair.synthetic.sample.take(np.sort(rng.permutation(len(pair.synthetic))[:most]))
         both = Sample.joined(train, added)
         size = len(pair.labels)
+        bases = [Basis.fitted(rows, pair.space, pair.basis.target) for rows in (train, both)]
         gains: dict[str, tuple[float, float, float]] = {}
         for kind, seeds in SEEDS.items():
             before, after = [], []
             for seed in range(seeds):
                 stream = Stream(pair.stream.seed).child("gain", kind, seed)
-                alone = trained(kind, train, pair.basis, stream)
-                joint = trained(kind, both, pair.basis, stream, alone.penalty)
+                alone = trained(kind, train, bases[0], stream)
+                joint = trained(kind, both, bases[1], stream, alone.penalty)
                 before.append(alone.votes(real, size))
                 after.append(joint.votes(real, size))
             hits = [np.mean([v.called == v.truth for v in votes], axis=0) for votes in (before, after)]
@@ -70,9 +72,9 @@ class Metric:
         low, high = gain - 1.96 * sd, gain + 1.96 * sd
         sentence = (
             f"Adding {most} synthetic to {len(train)} real training rows changes the balanced accuracy of a "
-            f"{NAMES['lr']} by {gain:+.3f} [{low:+.3f}, {high:+.3f}] from {base:.3f} ({NAMES['rf']}: {gains['rf'][0]:+.3f}), on "
-            f"{len(real)} held-out rows of {len(np.unique(real.y))} labels; one split and one synthetic set do not decide whether "
-            "to augment."
+            f"{NAMES['lr']} by {gain:+.3f} [{low:+.3f}, {high:+.3f}] from {base:.3f} "
+            f"({NAMES['rf']}: {gains['rf'][0]:+.3f}), on {len(real)} held-out rows of {len(np.unique(real.y))} labels; "
+            "one split and one synthetic set do not decide whether to augment."
         )
         detail = {
             "verdict": "not enough evidence",

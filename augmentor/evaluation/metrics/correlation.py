@@ -22,6 +22,8 @@ from augmentor.evaluation.score import ScoreSpec
 MOST_GENES = 1000
 SHOWN_GENES = 100
 STRONG = 0.5
+# Rows of a label, and of all such labels, without which there are no correlations within labels.
+LEAST_LABEL, LEAST_ROWS = 4, 10
 
 WITHIN = ScoreSpec(
     name="correlation.within",
@@ -77,7 +79,11 @@ class Metric:
 
     def measure(self, pair: Pair) -> Measures:
         """Compare correlation matrices of at most 1,000 genes."""
-        within = _both(_residual(pair.synthetic), _residual(pair.real))
+        usable = _usable(pair)
+        if usable is None:
+            reason = f"fewer than {LEAST_ROWS} rows in labels of at least {LEAST_LABEL}"
+            return {spec.name: Measured.none(reason) for spec in self.scores}
+        within = _both(_residual(usable.synthetic), _residual(usable.real))
         pooled = _both(_values(pair.synthetic), _values(pair.real))
         per_label = {label: None if part is None else _gamma(part) for label, part in pair.each_label()}
         if within is None or pooled is None:
@@ -127,6 +133,13 @@ class Metric:
 
 
 Table = NDArray[np.float64]
+
+
+def _usable(pair: Pair) -> Pair | None:
+    """Return the rows whose label mean can be removed: of a label with few rows, little else would be left."""
+    codes = [i for i, n in enumerate(pair.counts.values()) if n >= LEAST_LABEL]
+    synthetic, real = (np.flatnonzero(np.isin(side.y, codes)) for side in (pair.synthetic, pair.real))
+    return pair.part(synthetic, real) if min(len(synthetic), len(real)) >= LEAST_ROWS else None
 
 
 def _values(side: Side) -> Table:

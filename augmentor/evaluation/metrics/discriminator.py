@@ -116,20 +116,9 @@ class _Task:
         self.pcs = np.concatenate([a.pcs, b.pcs]).astype(np.float32)
 
     def folds(self, repeat: int = 0) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Split by origin and label, equal rows (and groups) together."""
-        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-        strata = self.label * 2 + self.target
-        sizes = np.bincount(strata)
-        # strata with fewer rows than folds share one, per origin
-        strata = np.where(sizes[strata] < FOLDS, 2 * len(self.labels) + self.target, strata)
-        if np.bincount(strata)[strata].min() < FOLDS:
-            strata = self.target
-        seed = self.stream.child("folds", repeat).integer()
-        if len(np.unique(self.groups)) == len(self.groups):
-            return list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(self.target, strata))
-        grouped = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-        return list(grouped.split(self.target, strata, self.groups))
+        """Split by label and origin, equal rows (and groups) together."""
+        fold = balanced_folds(self.label, self.target, self.groups, self.stream.child("folds", repeat).numpy())
+        return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(FOLDS)]
 
     def run(self, learner: str, x: NDArray[np.float32]) -> Measured:
         """Return the mean of the folds' AUCs, also among the rows of each label."""
@@ -191,6 +180,38 @@ class _Task:
         null = np.array([mean_auc(rng.permutation(self.target), 1) for _ in range(100)])
         p = float((1 + (null >= value).sum()) / (1 + len(null)))
         return Measured(value, detail={"learner": "ridge on components", "p_value": p}, figure=figure)
+
+
+def balanced_folds(
+    label: NDArray[np.intp], target: NDArray[np.intp], groups: NDArray[np.intp], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Return a fold for every row such that every fold holds as many judged as real rows of every label.
+
+    Folds that are balanced over all labels only are not enough: leave out one judged row of a label and the rest of that
+    label is mostly real, so that a classifier calls the row real; real rows against real rows then score an AUC below 0.4.
+
+    Args:
+        label: ``(rows,)`` label positions.
+        target: ``(rows,)`` 1 for judged, 0 for real rows.
+        groups: ``(rows,)`` rows of one group stay in one fold.
+        rng: order of the rows.
+    """
+    stratum = label * 2 + target
+    members: dict[int, list[int]] = {}
+    order = rng.permutation(len(label))
+    for row in order[np.argsort(label[order], kind="stable")]:
+        members.setdefault(int(groups[row]), []).append(int(row))
+    load = np.zeros((FOLDS, int(stratum.max()) + 1))
+    first = np.concatenate([[0], np.cumsum(np.bincount(label) // 2)])
+    fold = np.empty(len(label), dtype=np.intp)
+    # large groups first, while there is room for them
+    for rows in sorted(members.values(), key=len, reverse=True):
+        strata = stratum[rows]
+        turn = (np.arange(FOLDS) - first[label[rows[0]]]) % FOLDS
+        chosen = int(np.lexsort((turn, load[:, strata].sum(axis=1)))[0])
+        fold[rows] = chosen
+        np.add.at(load[chosen], strata, 1)
+    return fold
 
 
 def _groups(pair: Pair) -> NDArray[np.intp]:

@@ -155,5 +155,4 @@ def _share(values: NDArray[np.float32], edges: NDArray[np.float64], zero: bool, 
     if zero:
         place = np.where(values == 0, size - 1, place)
     counts = np.bincount(place, minlength=size)
-    share: Table = (counts + 0.5) / (len(values) + size / 2)
-    return share
+    return np.asarray((counts + 0.5) / (len(values) + size / 2), dtype=np.float64)

@@ -67,8 +67,8 @@ class Metric:
         """Compare the contrasts of every label that has enough rows."""
         contrasts = _contrasts(pair)
         if contrasts is None:
-            reason = f"fewer than two labels have {LEAST} rows on both sides"
-            return {spec.name: Measured.none(reason) for spec in self.scores}
+            few = f"fewer than two labels have {LEAST} rows on both sides"
+            return {spec.name: Measured.none(few) for spec in self.scores}
         slopes: dict[str, float | None] = {}
         agreements: dict[str, float | None] = {}
         ranks, signs = [], []

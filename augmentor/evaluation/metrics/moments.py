@@ -75,7 +75,7 @@ class Metric:
 
     def measure(self, pair: Pair) -> Measures:
         """Compare means and variances of all genes."""
-        pooled = _moments(pair)
+        pooled, within = _moments(pair), _within(pair)
         parts = {label: None if part is None else _moments(part) for label, part in pair.each_label()}
         out = {}
         comparisons: tuple[tuple[ScoreSpec, Callable[[_Moments], float | None]], ...] = (
@@ -87,7 +87,7 @@ class Metric:
         for spec, compare in comparisons:
             per_label = {label: None if part is None else compare(part) for label, part in parts.items()}
             out[spec.name] = Measured.over_labels(
-                compare(pooled),
+                compare(within if spec is VARIANCE else pooled),
                 per_label,
                 fallback=all(part is None for part in parts.values()),
                 detail=_more(spec, pooled),
@@ -129,6 +129,21 @@ def _moments(pair: Pair) -> _Moments:
     shares = [1.0 - zero_fractions(part)[1] if part.shape[0] else np.zeros(part.shape[1]) for part in parts]
     share = np.mean(shares, axis=0)
     return (*variances(synthetic.log_all), *variances(real.log_all), share >= EXPRESSED)
+
+
+def _within(pair: Pair) -> _Moments:
+    """The same with variances within labels, averaged with the labels' degrees of freedom."""
+    pooled = _moments(pair)
+    counts = pair.counts
+    codes = [i for i, n in enumerate(counts.values()) if n > 1]
+    if len(codes) < 2:
+        return pooled
+    spreads = []
+    for side in (pair.synthetic, pair.real):
+        rows = [np.flatnonzero(side.y == code) for code in codes]
+        total = sum((len(some) - 1) * variances(side.log_all[some])[1] for some in rows)
+        spreads.append(total / sum(len(some) - 1 for some in rows))
+    return pooled[0], spreads[0], pooled[2], spreads[1], pooled[4]
 
 
 def _usable(moments: _Moments) -> NDArray[np.bool_]:

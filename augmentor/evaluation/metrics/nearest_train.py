@@ -82,11 +82,11 @@ class Metric:
                 per_label[label] = excess(*part, prior) if rows.sum() >= ENOUGH else None
         detail = {"share_nearest_to_train": sigma, "expected": prior}
         ratio, ratio_sd, more = _ratio(near, pair.stream.child("ratio").numpy())
-        reason = None if ratio is not None else "held-out rows coincide with training rows"
+        missing = None if ratio is not None else "held-out rows coincide with training rows"
         return {
             EXCESS.name: Measured(value, per_label, sd=float(sd), method=METHOD, detail=detail),
             RATIO.name: Measured(
-                ratio, sd=ratio_sd, method="bootstrap of both percentiles", detail=more, reason=reason
+                ratio, sd=ratio_sd, method="bootstrap of both percentiles", detail=more, reason=missing
             ),
         }
 

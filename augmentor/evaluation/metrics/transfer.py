@@ -11,11 +11,13 @@ import hashlib
 
 import numpy as np
 
+from augmentor.core.random import Stream
 from augmentor.evaluation.contract import Measured, Measures, Setup
 from augmentor.evaluation.learners import LEARNERS, Learner, Votes, trained
 from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.rows import Sample
 from augmentor.evaluation.score import ScoreSpec
+from augmentor.evaluation.spaces import Basis
 
 METHOD = "binomial over test rows, per label"
 REALISM = "realism: shuffled or denoised rows pass"
@@ -88,6 +90,7 @@ class Metric:
     def __init__(self) -> None:
         # classifiers by their training rows: T is the reference of every arm and its own ceiling
         self._learners: dict[tuple[str, str], Learner] = {}
+        self._bases: dict[str, Basis] = {}
 
     def measure(self, pair: Pair) -> Measures:
         """Train on the judged rows and on T, test on H; test T's classifier on the judged rows."""
@@ -116,7 +119,8 @@ class Metric:
         else:
             # both are tested on the same rows: what counts is how their hits differ
             gap = (ours.called == ours.truth) - ratio * (theirs.called == theirs.truth)
-            forest = votes["tstr"]["rf"].accuracy / max(votes["trtr"]["rf"].accuracy, 1e-9)
+            reference = votes["trtr"]["rf"].accuracy
+            forest = votes["tstr"]["rf"].accuracy / reference if reference > 0 else None
             sd = ours.sd(gap) / theirs.accuracy
             out[RATIO.name] = Measured(ratio, sd=sd, method=METHOD, detail={"rf": forest})
         return out
@@ -125,8 +129,10 @@ class Metric:
         key = kind, hashlib.sha256(rows.hashes.tobytes() + rows.y.tobytes()).hexdigest()
         if key not in self._learners:
             # the same stream for every arm: they differ in their rows, not in their luck
-            stream = pair.stream.__class__(pair.stream.seed).child("transfer", kind)
-            self._learners[key] = trained(kind, rows, pair.basis, stream)
+            stream = Stream(pair.stream.seed).child("transfer", kind)
+            if key[1] not in self._bases:
+                self._bases[key[1]] = Basis.fitted(rows, pair.space, pair.basis.target)
+            self._learners[key] = trained(kind, rows, self._bases[key[1]], stream)
         return self._learners[key]
 
 

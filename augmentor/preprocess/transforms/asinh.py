@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentor.core.contract import Config, State
+from augmentor.core import contract
+from augmentor.core.contract import State
 from augmentor.core.dataset import Matrix
 from augmentor.core.random import Stream
 from augmentor.core.space import Space
@@ -22,7 +23,7 @@ class Asinh:
     accepts = Space.CONTINUOUS
     gives = Space.CONTINUOUS
 
-    class Config(Config):
+    class Config(contract.Config):
         """No settings."""
 
     def __init__(self, scale: float, low: float, high: float) -> None:

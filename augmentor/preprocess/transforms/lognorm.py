@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from augmentor.core.contract import Config, State
+from augmentor.core import contract
+from augmentor.core.contract import State
 from augmentor.core.dataset import Matrix
 from augmentor.core.random import Stream
 from augmentor.core.space import Space
@@ -23,7 +24,7 @@ class LogNormalise:
     accepts = Space.COUNTS
     gives = Space.LOG
 
-    class Config(Config):
+    class Config(contract.Config):
         """No settings."""
 
     def __init__(self, target: float) -> None:

@@ -1,0 +1,460 @@
+"""The public face: `Augmentor` (fit, sample, balance, save, load) and `evaluate`, for files and objects alike.
+
+Whatever goes in comes out: an AnnData fits an AnnData, a data frame a data frame, arrays arrays, a file an AnnData.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from augmentor import io
+from augmentor.core.dataset import Dataset, Source
+from augmentor.core.errors import ConfigError, LabelError, SchemaMismatch
+from augmentor.core.progress import Listener, Progress, Stop, never, silent
+from augmentor.fitted import Fitted
+from augmentor.fitting import Options, prepare
+from augmentor.fitting import fit as fit_model
+from augmentor.preprocess import genes as gene_selection
+from augmentor.sampling import LabelPlan, concatenate, draw, plan, stream
+
+if TYPE_CHECKING:
+    from augmentor.evaluation.score import Report
+
+Kind = Literal["anndata", "frame", "arrays"]
+
+
+class Augmentor:
+    """A generator of labelled rows: learns p(x | label) from labelled rows and draws new ones.
+
+        aug = Augmentor("cvae", seed=0).fit(adata, label="celltype")
+        synthetic = aug.sample(5000)
+
+    Args:
+        model: name of a model (``augment models`` lists them), or ``auto``.
+        seed: same seed, same data, same machine: the same model and the same rows.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        settings: settings of the model, for example ``latent=32``.
+    """
+
+    def __init__(self, model: str = "auto", *, seed: int = 0, device: str = "auto", **settings: Any) -> None:
+        self.model, self.seed, self.device, self.settings = model, seed, device, settings
+        self._fitted: Fitted | None = None
+        self._kind: Kind = "anndata"
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        label: str | Sequence[str] | None = None,
+        group: str | None = None,
+        layer: str | None = None,
+        use_raw: bool = False,
+        transpose: bool = False,
+        space: str = "auto",
+        genes: int | Literal["all"] = "all",
+        holdout: float = 0.2,
+        min_label_rows: int | None = None,
+        rare: Literal["refuse", "keep"] = "refuse",
+        calibrate: bool | None = None,
+        pca: int | None = None,
+        max_seconds: float | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        listener: Listener = silent,
+        stop: Stop = never,
+    ) -> Augmentor:
+        """Learn p(x | label).
+
+        Args:
+            data: path, AnnData, data frame (rows are samples), ``(X, y)``, a `Dataset`, or a `Source` from
+                `augmentor.io.open_source` (then ``genes`` must be a number: only selected columns are loaded).
+            label: label column or columns; None to learn p(x).
+            group: column whose values stay on one side of every split (patient, donor).
+            layer: layer to use instead of X.
+            use_raw: use ``raw`` instead of X.
+            transpose: genes are in rows (tables).
+            space: ``auto``, ``counts``, ``log``, ``continuous`` or ``mixed``.
+            genes: number of most variable features to model, or ``all``.
+            holdout: share of rows set aside for `evaluate`, stratified by label.
+            min_label_rows: drop labels with fewer rows.
+            rare: what to do with a label of a single row: ``refuse`` or ``keep`` (it can then only be resampled).
+            calibrate: map every margin to the training margin after drawing; None for the model's default.
+            pca: model this many principal components instead of features (continuous data).
+            max_seconds: time limit of training.
+            checkpoint: folder for checkpoints.
+            resume: continue from that folder.
+            listener: told about progress and decisions.
+            stop: asked after every batch whether to stop.
+
+        Returns:
+            This object, fitted.
+
+        Raises:
+            Refused: the data, labels or settings cannot be used; the message says why and what to do.
+        """
+        dataset, self._kind = _loaded(
+            data,
+            genes,
+            label=label,
+            group=group,
+            layer=layer,
+            use_raw=use_raw,
+            transpose=transpose,
+            space=space,
+        )
+        for note in dataset.notes:
+            listener(Progress("read", note=note))
+        options = Options(
+            model=self.model,
+            settings=self.settings,
+            seed=self.seed,
+            device=self.device,
+            genes=None if genes == "all" else genes,
+            holdout=holdout,
+            min_label_rows=min_label_rows,
+            rare=rare,
+            calibrate=calibrate,
+            pca=pca,
+            max_seconds=max_seconds,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            resume=resume,
+            name=Path(data).name if isinstance(data, str | Path) else type(data).__name__,
+            partial=isinstance(data, Source),
+            listener=listener,
+            stop=stop,
+        )
+        prepared = prepare(dataset, options)
+        listener(Progress("labels", note=_rows_per_label(prepared.labels, prepared.condition, dataset, holdout)))
+        if self.model == "auto":
+            from augmentor.selection import choose
+
+            if self.settings:
+                raise ConfigError("settings belong to a model; name one (--model cvae) to use them.")
+            self._fitted = choose(prepared, options)
+        else:
+            self._fitted = fit_model(prepared, options)
+        return self
+
+    @property
+    def fitted(self) -> Fitted:
+        """The fitted generator; refused before `fit` or `load`."""
+        if self._fitted is None:
+            raise ConfigError("this Augmentor is not fitted; call fit() or load() first.")
+        return self._fitted
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels that can be asked for (``"B|stim"`` for several label columns)."""
+        return self.fitted.conditions
+
+    def plan(self, n: int | Mapping[str, int] | None = None, *, balance: bool = False) -> LabelPlan:
+        """Turn a number, numbers per label, or ``balance`` into rows per label; see `sample`."""
+        return plan(self.fitted, n, balance=balance)
+
+    def sample(
+        self, n: int | Mapping[str, int] | None = None, *, balance: bool = False, seed: int | None = None
+    ) -> Any:
+        """Draw labelled rows, in the user's units.
+
+        Args:
+            n: number of rows with the training label frequencies, or exact rows per label (``{"NK": 500}``); None for as
+                many as there were training rows.
+            balance: without ``n``: the rows that lift every label to the size of the largest; with ``n``: equal labels.
+            seed: seed of the draw; the fit's seed if None.
+
+        Returns:
+            AnnData, data frame or ``(X, y)``, as was fitted.
+        """
+        dataset = draw(self.fitted, self.plan(n, balance=balance), self.seed if seed is None else seed)
+        return _given_back(dataset, self._kind, self._provenance())
+
+    def stream(
+        self, n: int | Mapping[str, int], *, block: int = 4096, balance: bool = False, seed: int | None = None
+    ) -> Iterator[Any]:
+        """Draw rows ``block`` at a time: the same rows as `sample`, in memory that does not depend on ``n``."""
+        for part in stream(
+            self.fitted, self.plan(n, balance=balance), self.seed if seed is None else seed, block=block
+        ):
+            yield _given_back(part, self._kind, self._provenance())
+
+    def write(
+        self,
+        path: str | Path,
+        n: int | Mapping[str, int] | None = None,
+        *,
+        balance: bool = False,
+        seed: int | None = None,
+        block: int | None = None,
+        listener: Listener = silent,
+    ) -> LabelPlan:
+        """Draw rows straight into a file, in memory that does not depend on ``n``; the format follows the name.
+
+        Returns:
+            The rows written per label.
+
+        Raises:
+            ResourceError: the disk is full; nothing is left behind.
+        """
+        wanted = self.plan(n, balance=balance)
+        if wanted.total == 0:
+            raise ConfigError("0 rows were asked for; ask for at least 1 (-n, --per-label).")
+        seed = self.seed if seed is None else seed
+        with io.writer(path, self.fitted.schema, wanted.total, uns=self._provenance(wanted, seed)) as out:
+            done = 0
+            for part in stream(self.fitted, wanted, seed, block=block):
+                out.append(part)
+                done += len(part)
+                listener(Progress("sample", done, wanted.total, "rows", rows=done))
+        return wanted
+
+    def balance(self, data: Any, *, seed: int | None = None, **reading: Any) -> Any:
+        """Return ``data`` with synthetic rows appended until every label has as many rows as the largest.
+
+        ``obs["synthetic"]`` (a column of a data frame) says which rows are which. Arguments in ``reading`` are those of
+        `fit` that say how to read the data.
+        """
+        dataset, kind = _loaded(data, "all", **reading)
+        return _given_back(self._balanced(dataset, seed), kind, self._provenance())
+
+    def write_balanced(self, path: str | Path, data: Any, *, seed: int | None = None, **reading: Any) -> LabelPlan:
+        """Write what `balance` returns to a file; return the synthetic rows per label."""
+        dataset, _ = _loaded(data, "all", **reading)
+        both = self._balanced(dataset, seed)
+        wanted = self._missing(dataset)
+        with io.writer(path, both.schema, len(both), uns=self._provenance(wanted, seed)) as out:
+            out.append(both)
+        return wanted
+
+    def _missing(self, dataset: Dataset) -> LabelPlan:
+        """Synthetic rows that lift every label of ``dataset`` to its largest."""
+        if not self.fitted.schema.labels or len(self.fitted.conditions) < 2:
+            raise LabelError("the label has 1 value; balancing needs at least 2.")
+        position = {codes: c for c, codes in enumerate(self.fitted.layout.combinations)}
+        columns = zip(dataset.schema.labels, dataset.codes.T, strict=True)
+        names = [[column.categories[code] for code in codes] for column, codes in columns]
+        ours = self.fitted.schema.labels
+        counts = np.zeros(len(position), dtype=int)
+        for row in zip(*names, strict=True):
+            codes = tuple(column.code(value) for column, value in zip(ours, row, strict=True))
+            if codes in position:
+                counts[position[codes]] += 1
+        return LabelPlan(tuple(int(n) for n in counts.max() - counts))
+
+    def _balanced(self, dataset: Dataset, seed: int | None) -> Dataset:
+        schema = self.fitted.schema
+        if dataset.schema.features != schema.features:
+            schema.require_features(dataset.schema, ours="the model", theirs="the data")
+            where = {name: i for i, name in enumerate(dataset.schema.features)}
+            dataset = dataset.select([where[name] for name in schema.features])
+        wanted = self._missing(dataset)
+        real = replace(dataset, schema=schema, extra={"synthetic": np.zeros(len(dataset), dtype=bool)})
+        if wanted.total == 0:
+            return real
+        made = draw(self.fitted, wanted, self.seed if seed is None else seed)
+        both = concatenate([real, made])
+        flags = np.repeat([False, True], [len(real), len(made)])
+        return replace(both, extra={"synthetic": flags})
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Fit to ``(X, y)`` without holding rows out and return them balanced: the imbalanced-learn interface."""
+        self.fit((X, y), label="label", holdout=0.0)
+        dataset = self._balanced(io.convert((X, y)), None)
+        return dataset.x, dataset.labels()
+
+    def save(self, path: str | Path) -> None:
+        """Write the artifact, whole or not at all."""
+        self.fitted.save(Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto") -> Augmentor:
+        """Read an artifact; nothing in it is executed.
+
+        Raises:
+            ArtifactError: the file is missing, damaged, altered or from a newer format.
+        """
+        fitted = Fitted.load(Path(path))
+        augmentor = cls(fitted.name, seed=fitted.record["seed"], device=device)
+        augmentor._fitted = fitted
+        if fitted.schema.levels is not None:
+            augmentor._kind = "frame"
+        return augmentor
+
+    def split(self, data: Any, **reading: Any) -> tuple[Dataset, Dataset]:
+        """Divide the data a model was fitted on into its training rows and the rows held out from it.
+
+        Raises:
+            SchemaMismatch: this is not the data that the model was fitted on.
+        """
+        dataset, _ = _loaded(data, "all", **reading)
+        return _split(self.fitted, dataset)
+
+    def _provenance(self, wanted: LabelPlan | None = None, seed: int | None = None) -> dict[str, Any]:
+        """What ``uns["augmentor"]`` of synthetic rows says about where they are from."""
+        fitted = self.fitted
+        record: dict[str, Any] = {
+            "version": fitted.record["augmentor"],
+            "model": fitted.name,
+            "model_seed": fitted.record["seed"],
+            "seed": self.seed if seed is None else seed,
+            "trained_on": fitted.record["data"].name,
+            "note": "synthetic rows drawn from a model; not observations",
+        }
+        if wanted is not None:
+            record["plan"] = dict(zip(fitted.conditions, wanted.counts, strict=True))
+        return {"augmentor": record}
+
+
+def load(path: str | Path) -> Augmentor:
+    """Read an artifact; short for `Augmentor.load`."""
+    return Augmentor.load(path)
+
+
+def evaluate(
+    synthetic: Any,
+    *,
+    train: Any = None,
+    holdout: Any = None,
+    real: Any = None,
+    artifact: str | Path | Augmentor | None = None,
+    label: str | Sequence[str] | None = None,
+    group: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    transpose: bool = False,
+    space: str = "auto",
+    metrics: Literal["default", "all"] | Sequence[str] = "default",
+    skip: Sequence[str] = (),
+    seed: int = 0,
+    n_max: int = 2000,
+    budget: float | None = None,
+    command: str = "",
+    listener: Listener = silent,
+) -> Report:
+    """Say how good synthetic rows are: every score beside what real rows and a useless generator score.
+
+    Args:
+        synthetic: rows to judge: path, AnnData, data frame, ``(X, y)``.
+        train: real rows that the generator was fitted on.
+        holdout: real rows that it never saw. Without them the training rows are halved, and little is certain.
+        real: instead of ``train`` and ``holdout``: all real rows, divided as ``artifact`` records, else halved.
+        artifact: the fitted model, or its path.
+        label: label column or columns, in all sets.
+        group: column whose values stay together in splits.
+        layer: layer to use instead of X, in the real sets.
+        use_raw: use ``raw`` of the real sets.
+        transpose: genes are in rows (tables).
+        space: space of all sets; ``auto`` takes the real rows'.
+        metrics: ``default``, ``all``, or names.
+        skip: metrics to leave out.
+        seed: seed of every subsample.
+        n_max: largest number of rows a side for neighbours, kernels and classifiers.
+        budget: seconds after which no further metric is begun.
+        command: recorded in the report.
+        listener: told about progress.
+
+    Returns:
+        The report.
+
+    Raises:
+        Refused: the sets do not fit together; the message names what differs.
+    """
+    from augmentor.evaluation.run import evaluate as run
+
+    if (real is None) == (train is None):
+        raise ConfigError("give the real rows either as real=, or as train= (and holdout=).")
+    reading: dict[str, Any] = {"label": label, "group": group, "transpose": transpose}
+    source = {"layer": layer, "use_raw": use_raw, "space": space}
+    if real is not None:
+        whole, _ = _loaded(real, "all", **reading, **source)
+        if artifact is None:
+            known, unseen = whole, None
+        else:
+            model = artifact if isinstance(artifact, Augmentor) else Augmentor.load(artifact)
+            known, unseen = _split(model.fitted, whole)
+            unseen = unseen if len(unseen) else None
+    else:
+        known, _ = _loaded(train, "all", **reading, **source)
+        unseen = None if holdout is None else _loaded(holdout, "all", **reading, **source)[0]
+    made, _ = _loaded(synthetic, "all", **reading, space=str(known.schema.space) if space == "auto" else space)
+    known, unseen = _narrowed(known, made), None if unseen is None else _narrowed(unseen, made)
+    columns = list(range(len(known.schema.labels)))
+    return run(
+        made,
+        known,
+        unseen,
+        label=columns[0] if len(columns) == 1 else columns,
+        metrics=metrics,
+        skip=skip,
+        seed=seed,
+        n_max=n_max,
+        budget=budget,
+        command=command,
+        listener=listener,
+    )
+
+
+def _narrowed(real: Dataset, made: Dataset) -> Dataset:
+    """Real rows restricted to the genes of the synthetic ones, when those declare fewer (``--genes 2000``)."""
+    if made.schema.features == real.schema.features:
+        return real
+    where = {name: i for i, name in enumerate(real.schema.features)}
+    unknown = [name for name in made.schema.features if name not in where]
+    if unknown or len(made.schema.features) == len(real.schema.features):
+        return real  # `run` aligns by name, or names what differs
+    return real.select([where[name] for name in made.schema.features])
+
+
+def _split(fitted: Fitted, dataset: Dataset) -> tuple[Dataset, Dataset]:
+    record = fitted.record["data"]
+    same = len(dataset) == record.rows and record.digest in ("", dataset.digest())
+    if not same:
+        raise SchemaMismatch(
+            f"the model was fitted on {record.name} ({record.rows} rows), but the real data ({len(dataset)} rows) differs "
+            "from it; give the same file and label, or training and held-out rows separately (--train, --holdout)."
+        )
+    held, dropped = fitted.tensors["holdout"].astype(bool), fitted.tensors["dropped"].astype(bool)
+    return dataset.take(~held & ~dropped), dataset.take(held)
+
+
+def _loaded(data: Any, genes: int | Literal["all"], **reading: Any) -> tuple[Dataset, Kind]:
+    """Read what a user has, and remember what it was."""
+    if isinstance(data, Dataset):
+        return data, "anndata" if data.schema.levels is None else "frame"
+    if isinstance(data, Source):
+        if genes == "all":
+            raise ConfigError(
+                "data read from disk in blocks needs a number of genes (--genes 2000) to load only those."
+            )
+        dataset = data.load(gene_selection.select_streaming(data, genes))
+        return dataset, "anndata"
+    dataset = io.convert(data, **reading)
+    if isinstance(data, tuple):
+        return dataset, "arrays"
+    frame = type(data).__module__.startswith("pandas") or dataset.schema.levels is not None
+    return dataset, "frame" if frame else "anndata"
+
+
+def _given_back(dataset: Dataset, kind: Kind, uns: dict[str, Any]) -> Any:
+    """Return rows in the form that was fitted, flagged as synthetic."""
+    if kind == "arrays":
+        return dataset.x, dataset.labels() if dataset.schema.labels else None
+    if "synthetic" not in dataset.extra:
+        dataset = replace(dataset, extra={"synthetic": np.ones(len(dataset), dtype=bool)})
+    return io.to_frame(dataset) if kind == "frame" else io.to_anndata(dataset, uns=uns)
+
+
+def _rows_per_label(labels: list[str], condition: Any, dataset: Dataset, holdout: float) -> str:
+    counts = np.bincount(condition, minlength=len(labels))
+    rows = ", ".join(
+        f"{name} {n}" for name, n in sorted(zip(labels, counts, strict=True), key=lambda item: -item[1])[:12]
+    )
+    more = f" and {len(labels) - 12} more labels" if len(labels) > 12 else ""
+    return (
+        f"{len(dataset)} rows x {dataset.features} features ({dataset.schema.space}); {len(condition)} rows to learn from, "
+        f"{holdout:.0%} held out for evaluation: {rows}{more}"
+    )
