@@ -5,6 +5,7 @@ Whatever goes in comes out: an AnnData fits an AnnData, a data frame a data fram
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ import numpy as np
 
 from augmentor import io
 from augmentor.core.dataset import Dataset, Source
-from augmentor.core.errors import ConfigError, LabelError, SchemaMismatch
+from augmentor.core.errors import ConfigError, LabelError, SchemaMismatch, ThresholdMissed
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
+from augmentor.core.registry import METRICS
 from augmentor.fitted import Fitted
 from augmentor.fitting import Options, prepare
 from augmentor.fitting import fit as fit_model
@@ -65,6 +67,7 @@ class Augmentor:
         max_seconds: float | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        name: str | None = None,
         listener: Listener = silent,
         stop: Stop = never,
     ) -> Augmentor:
@@ -88,6 +91,7 @@ class Augmentor:
             max_seconds: time limit of training.
             checkpoint: folder for checkpoints.
             resume: continue from that folder.
+            name: what the artifact calls the data; the file name, or the type of an object, if None.
             listener: told about progress and decisions.
             stop: asked after every batch whether to stop.
 
@@ -123,7 +127,7 @@ class Augmentor:
             max_seconds=max_seconds,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=resume,
-            name=Path(data).name if isinstance(data, str | Path) else type(data).__name__,
+            name=name or (Path(data).name if isinstance(data, str | Path) else type(data).__name__),
             partial=isinstance(data, Source),
             listener=listener,
             stop=stop,
@@ -396,6 +400,33 @@ def evaluate(
         command=command,
         listener=listener,
     )
+
+
+def check_requirements(
+    thresholds: Sequence[str],
+    *,
+    metrics: Literal["default", "all"] | Sequence[str] = "default",
+    skip: Sequence[str] = (),
+) -> None:
+    """Refuse, before an evaluation, thresholds (`Report.require`) that none of its scores could meet.
+
+    Raises:
+        ConfigError: a threshold cannot be read, or names no score of these metrics.
+    """
+    from augmentor.evaluation.score import Report, Score
+
+    names = METRICS.names() if isinstance(metrics, str) else metrics
+    kinds = [METRICS.get(name) for name in names if name not in skip]
+    known = {
+        spec.name: Score(spec=spec, value=None)
+        for kind in kinds
+        if metrics != "default" or kind.setup.default
+        for spec in kind.scores
+    }
+    # a report without values, asked for its refusals only
+    empty = Report(augmentor="", created="", seed=0, label="", data={}, space={}, arms=(), scores=known)
+    with contextlib.suppress(ThresholdMissed):
+        empty.require(*thresholds)
 
 
 def _narrowed(real: Dataset, made: Dataset) -> Dataset:

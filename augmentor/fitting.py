@@ -199,12 +199,13 @@ def fit(prepared: Prepared, options: Options, *, choice: dict[str, Any] | None =
         combinations=prepared.combinations,
         rows=len(train),
     )
+    model = kind.build(layout, config)
     given = Given(prepared.condition, train.codes, train.covariates, size)
     valid = np.zeros(len(train), dtype=bool)
-    if kind.spec.trained and len(train) >= VALID_FEWEST:
+    stops_early = kind.spec.trained and any(stage.patience is not None for stage in model.stages())
+    if stops_early and len(train) >= VALID_FEWEST:
         valid = splitting.part(prepared.condition, VALID_SHARE, rng.child("valid"), train.groups)
     encoded = Encoded(x, given, valid, layout)
-    model = kind.build(layout, config)
     summary: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
     try:

@@ -243,8 +243,8 @@ def _normalised(
 
 
 def _z(spec: ScoreSpec, value: float, sd: float, ceiling: Ceiling | None) -> float:
-    """Return by how many standard deviations a score is better than its ceiling; 0 for targets."""
-    if ceiling is None or spec.goal == "target":
+    """Return by how many standard deviations a score is better than its ceiling; 0 for targets and without interval."""
+    if ceiling is None or spec.goal == "target" or sd == 0.0:
         return 0.0
     total = float(np.hypot(sd, ceiling.sd))
     difference = value - ceiling.mean if spec.goal == "maximize" else ceiling.mean - value

@@ -126,7 +126,8 @@ def trained(kind: str, rows: Sample, basis: Basis, stream: Stream, penalty: floa
         forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=stream.integer(), n_jobs=-1)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", MANY_LABELS)
-            return Learner(kind, basis, forest.fit(x, rows.y), np.ones(x.shape[1]))
+            # threads add up the votes of trees in no fixed order, and the last bit decides ties
+            return Learner(kind, basis, forest.fit(x, rows.y).set_params(n_jobs=1), np.ones(x.shape[1]))
     spread = x.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     x = x / scale

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from augmentor.evaluation.score import Score, Verdict
 
 # Smallest normalised headline score for a word; the footer of the report prints this table.
@@ -11,6 +13,8 @@ THRESHOLDS = {"like real": 0.9, "close": 0.7, "distinguishable": 0.3}
 POOR = "poor"
 # A share of rows nearer to training than to held-out rows, beyond chance, that counts as a leak.
 LEAK_EXCESS = 0.05
+# A share of rows that are training rows.
+VERBATIM = 0.01
 # Flags that say "better than real is possible only by cheating or by removing noise".
 SUSPECT = ("memorisation?", "sharpened?", "leak_or_copy", "under_dispersed", "over_dispersed", "attenuated")
 
@@ -39,7 +43,7 @@ def verdicts(scores: Mapping[str, Score], *, holdout: bool, red_line: str = "") 
 
 def _axis(axis: str, scores: Mapping[str, Score], red_line: str) -> Verdict:
     headlines = [score for score in scores.values() if score.spec.axis == axis and score.spec.headline]
-    rated = {score.name: score.normalised for score in headlines if score.normalised is not None}
+    rated = {score.name: graded(score) for score in headlines if score.normalised is not None}
     if red_line:
         return Verdict(verdict=POOR, sentence=red_line)
     if not rated:
@@ -60,16 +64,29 @@ def _axis(axis: str, scores: Mapping[str, Score], red_line: str) -> Verdict:
     return Verdict(verdict=word, sentence=sentence)
 
 
+def graded(score: Score) -> float:
+    """Return the normalised value, at least that of "close" where the interval holds what real rows score."""
+    u = score.normalised if score.normalised is not None else 0.0
+    if score.interval is None or score.ceiling is None:
+        return u
+    covers = score.interval.low <= score.ceiling.mean <= score.interval.high
+    return max(u, THRESHOLDS["close"]) if covers else u
+
+
 def _privacy(scores: Mapping[str, Score]) -> Verdict:
     score = scores.get("nearest_train.excess")
     if score is None or score.value is None or score.interval is None:
         reason = f" ({score.skipped})" if score is not None and score.skipped else ""
         return Verdict(verdict="not tested", sentence=f"Copying was not tested{reason}.")
-    reference = score.ceiling.mean if score.ceiling else 0.0
-    caution = "Not a differential-privacy guarantee; stronger attacks exist."
     copied = scores.get("duplicates.exact")
-    verbatim = copied is not None and copied.value is not None and copied.value > 0.01
-    if verbatim or score.interval.low > max(reference, 0.0) + LEAK_EXCESS:
+    verbatim = copied is not None and copied.value is not None and copied.value > VERBATIM
+    caution = "Not a differential-privacy guarantee; stronger attacks exist."
+    if score.ceiling is None and not verbatim:
+        return Verdict(verdict="not tested", sentence="Too few held-out rows to say how near fresh rows would be.")
+    # fresh real rows in the place of the synthetic ones, and how well their score is known
+    reference, sd = (score.ceiling.mean, score.ceiling.sd) if score.ceiling else (0.0, 0.0)
+    margin = float(np.hypot(score.value - score.interval.low, 1.96 * sd))
+    if verbatim or score.value - margin > max(reference, 0.0) + LEAK_EXCESS:
         return Verdict(
             verdict="leak found",
             sentence=f"Synthetic rows lie nearer to training rows than fresh rows do (excess {score.value:.2f}). {caution}",

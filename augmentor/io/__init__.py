@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from augmentor.core.dataset import Dataset, Source
 from augmentor.core.errors import DataError
 from augmentor.io._atomic import atomic_path
-from augmentor.io._format import STREAM, Options, to_read
+from augmentor.io._format import STREAM, Options, to_read, to_write
 from augmentor.io._writer import Writer, writer
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Writer",
     "atomic_path",
+    "check_format",
     "convert",
     "from_anndata",
     "from_arrays",
@@ -239,6 +240,15 @@ def to_frame(dataset: Dataset) -> pd.DataFrame:
     from augmentor.io import _memory
 
     return _memory.to_frame(dataset)
+
+
+def check_format(path: str | Path) -> None:
+    """Refuse a file name that no writable format knows, before there is anything to write.
+
+    Raises:
+        DataError: the name has no known ending.
+    """
+    to_write(str(path))
 
 
 def _called(path: str | Path) -> str:

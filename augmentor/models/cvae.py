@@ -5,9 +5,9 @@
     continuous   x_g ~ N(b_cg + W_g h(z, c), σ²_g · exp(v_g(h)))
     minimise     −E_q[log p(x | z, c)] + β·KL(q ‖ N(0, I))                                       (negative ELBO at β = 1)
 
-β is small and rises over the first part of training. Afterwards the prior is replaced by a density fitted to the encoded
-training rows, per label, jointly with log library size (see `nn/priors.py`), because a small β leaves the aggregated
-posterior far from N(0, I). Rows are drawn from the likelihood, never its mean.
+β rises over the first part of training. Afterwards the prior is replaced by a density fitted to the encoded training
+rows, per label, jointly with log library size (see `nn/priors.py`), because the aggregated posterior of a label is far
+from N(0, I). Rows are drawn from the likelihood, never its mean.
 
 Papers: Kingma & Welling 2014, arXiv:1312.6114; Sohn et al. 2015 (conditional); Higgins et al. 2017 (β);
 Lopez et al. 2018, doi:10.1038/s41592-018-0229-2 (negative binomial decoder); Ghosh et al. 2020 (ex-post density).
@@ -55,16 +55,24 @@ class Cvae:
             128, ge=4, le=4096, description="width of encoder and decoder; wider overfits below 10,000 rows"
         )
         layers: int = Field(1, ge=1, le=4, description="hidden layers; one trains fastest and was best on 1,300 cells")
-        beta: float = Field(
-            0.3, ge=0, le=100, description="weight of the KL term; small, since the density is fitted after"
-        )
+        beta: float = Field(1.0, ge=0, le=100, description="weight of the KL term; 1 is the ELBO, others a beta-VAE")
         warmup: float = Field(0.2, ge=0, le=1, description="share of training over which beta rises from 0")
-        dropout: float = Field(0.1, ge=0, lt=1, description="share of encoder inputs hidden at each step")
-        epochs: int = Field(120, ge=1, le=100_000, description="passes over the training rows at most")
+        dropout: float = Field(0.2, ge=0, lt=1, description="share of encoder inputs hidden at each step")
+        epochs: int | None = Field(
+            None,
+            ge=1,
+            le=100_000,
+            description="passes over the training rows; default 120, falling to 40 as rows x features grows beyond 4 million",
+        )
         batch_size: int = Field(128, ge=2, le=65_536, description="rows per step, fewer when the data has fewer")
         learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak of the one-cycle rate")
         weight_decay: float = Field(1e-3, ge=0, lt=1, description="decoupled weight decay (AdamW)")
-        patience: int = Field(40, ge=1, description="epochs without a better validation loss after which to stop")
+        patience: int | None = Field(
+            None,
+            ge=1,
+            description="epochs without a better validation ELBO after which to stop; default: never, because the ELBO is "
+            "best long before drawn rows are (PBMC3k: AUC on PCs .80 at its best epoch, .58 after all)",
+        )
         prior: Literal["clusters", "standard"] = Field(
             "clusters", description="latent density: clusters of the encoded rows, or the standard normal of the ELBO"
         )
@@ -75,6 +83,8 @@ class Cvae:
         self.layout, self.config = layout, config
         self.counts = layout.space is Space.COUNTS
         self.latent = config.latent or int(np.clip(layout.rows // 12, 2, 16))
+        work = np.sqrt(4e6 / (layout.rows * layout.features))
+        self.epochs = config.epochs or int(np.clip(120 * work, 40, 120))
         with torch.device("meta"):
             self.net = _Network(layout, config, self.latent)
         self.density: State = {}
@@ -110,7 +120,7 @@ class Cvae:
                 "vae",
                 self.net,
                 (phase,),
-                self.config.epochs,
+                self.epochs,
                 min(self.config.batch_size, max(16, self.layout.rows // 10)),
                 validate=lambda rows, generator: float(sum(self._loss(rows, generator, 1.0).values())),
                 patience=self.config.patience,

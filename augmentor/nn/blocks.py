@@ -57,6 +57,6 @@ def materialise(module: nn.Module, rng: Stream) -> None:
                 buffer.zero_()
 
 
-def gradient_reversible(sample: Tensor, mean: Tensor) -> Tensor:
+def straight_through(sample: Tensor, mean: Tensor) -> Tensor:
     """Straight-through estimator: the value of ``sample``, the gradient of ``mean`` (Bengio et al. 2013)."""
     return mean + (sample - mean).detach()

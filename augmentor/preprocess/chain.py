@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from augmentor.core.contract import Spec, State
-from augmentor.core.dataset import Dataset, Matrix
+from augmentor.core.dataset import Dataset, Matrix, as_dense
 from augmentor.core.errors import ConfigError, listed
 from augmentor.core.random import Stream
 from augmentor.core.registry import TRANSFORMS
@@ -90,14 +90,15 @@ def plan(dataset: Dataset, spec: Spec, *, pca: int | None = None) -> Plan:
 def _scale(x: Matrix) -> tuple[str | None, str]:
     """Name a better scale for continuous data, or None, with the reason."""
     values = x.data if sparse.issparse(x) else x
-    low, high = float(values.min()), float(values.max())
+    low, high = float(x.min()), float(x.max())
     if low >= 0 and high <= 1 and high > low:
         return "logit", "all values are fractions, so they are modelled on the logit scale and stay within [0, 1]"
-    typical = float(np.median(np.abs(values)))
+    nonzero = np.abs(values[values != 0])
+    typical = float(np.median(nonzero)) if nonzero.size else 0.0
     extreme = max(abs(low), abs(high))
     if typical > 0 and extreme / typical > WIDE_RANGE:
         return "asinh", (
-            f"values run over orders of magnitude (median {typical:.3g}, largest {extreme:.3g}), so they are modelled "
+            f"values run over orders of magnitude (median non-zero {typical:.3g}, largest {extreme:.3g}), so they are modelled "
             "on an asinh (log-like) scale and returned in their own units"
         )
     return None, ""
@@ -133,6 +134,7 @@ class Chain:
             ConfigError: a step does not accept what the one before gives.
         """
         steps, space = [], start
+        x = _continuous_is_dense(x, start)
         for name, settings in plan.steps:
             kind = TRANSFORMS.get(name)
             if kind.accepts is not space:
@@ -146,6 +148,7 @@ class Chain:
 
     def forward(self, x: Matrix, size: NDArray[np.float64] | None) -> Matrix:
         """Lead rows into the model's space."""
+        x = _continuous_is_dense(x, self.steps[0].accepts if self.steps else self.space)
         for step in self.steps:
             x = step.forward(x, size)
         return x
@@ -176,3 +179,8 @@ class Chain:
             own = {key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)}
             steps.append(kind.from_state(own, kind.Config(**settings)))
         return cls(names, configs, tuple(steps), space)
+
+
+def _continuous_is_dense(x: Matrix, space: Space) -> Matrix:
+    """Continuous values that happen to be stored sparse (TPM, z-scores) are dense from here on: 0 is a value like others."""
+    return as_dense(x) if space is Space.CONTINUOUS else x

@@ -174,7 +174,7 @@ class _StageLoop:
                 self.reason = "time limit reached"
             elif self.stage.patience and self.validation and self.epoch - self.best_epoch > self.stage.patience:
                 self.reason = f"no better validation loss for {self.stage.patience} epochs"
-        if self.validation is not None and self.best:
+        if self.stage.patience is not None and self.best:
             _load(self.stage.module, self.best)
         elif self.average:
             _load(self.stage.module, self.average)

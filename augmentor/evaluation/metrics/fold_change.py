@@ -89,10 +89,9 @@ class Metric:
 
     def flags(self, score: Score) -> tuple[str, ...]:
         """Name effects that are too small, unless those of real rows look as small."""
-        if score.spec is not SLOPE or score.value is None or score.value >= ATTENUATED:
+        if score.spec is not SLOPE or score.value is None or score.interval is None or score.ceiling is None:
             return ()
-        low = score.ceiling is not None and score.ceiling.mean - 2 * score.ceiling.sd < score.value
-        return () if low else ("attenuated",)
+        return ("attenuated",) if score.value < ATTENUATED and score.interval.high < score.ceiling.mean else ()
 
     def figures(self, frame: Frame, measured: Mapping[str, list[Measures]]) -> dict[str, dict[str, Any]]:
         """Return the contrasts of the top genes, label by label, with both slopes."""

@@ -96,12 +96,12 @@ class Metric:
         return out
 
     def flags(self, score: Score) -> tuple[str, ...]:
-        """Name too little and too much variation."""
-        if score.spec is not VARIANCE or score.value is None:
+        """Name too little and too much variation, unless the interval says that it may be chance."""
+        if score.spec is not VARIANCE or score.value is None or score.interval is None:
             return ()
-        if score.value < UNDER:
+        if score.value < UNDER and score.interval.high < 1:
             return ("under_dispersed",)
-        return ("over_dispersed",) if score.value > OVER else ()
+        return ("over_dispersed",) if score.value > OVER and score.interval.low > 1 else ()
 
     def figures(self, frame: Frame, measured: Mapping[str, list[Measures]]) -> dict[str, dict[str, Any]]:
         """Return mean and standard deviation of the selected genes, with a ceiling draw beside them."""
@@ -141,8 +141,9 @@ def _within(pair: Pair) -> _Moments:
     spreads = []
     for side in (pair.synthetic, pair.real):
         rows = [np.flatnonzero(side.y == code) for code in codes]
-        total = sum((len(some) - 1) * variances(side.log_all[some])[1] for some in rows)
-        spreads.append(total / sum(len(some) - 1 for some in rows))
+        freedom = np.array([len(some) - 1 for some in rows], dtype=np.float64)
+        each = np.stack([variances(side.log_all[some])[1] for some in rows])
+        spreads.append(freedom @ each / max(freedom.sum(), 1.0))
     return pooled[0], spreads[0], pooled[2], spreads[1], pooled[4]
 
 

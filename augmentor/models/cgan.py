@@ -1,0 +1,266 @@
+"""Conditional generative adversarial network: a generator per condition, a critic that compares rows and labels.
+
+    counts       log r = log s + log softmax(b_c + W h(ε, c, log s)) + σ_g·η_g,   x_g ~ Poisson(r_g)      s: library size
+    continuous   x_g = b_cg + W_g h(ε, c) + σ_g·η_g                                ε, η ~ N(0, I)
+    critic       D(x, c) = v·φ(x) + ⟨E c, φ(x)⟩          (label projection; φ sees the spread within the batch)
+
+    non-saturating   min_D softplus(−D(x)) + softplus(D(x̃)) + γ/2·‖∇D(x)‖²      min_G softplus(−D(x̃))
+    hinge            min_D max(0, 1 − D(x)) + max(0, 1 + D(x̃)) + γ/2·‖∇D(x)‖²   min_G −D(x̃)
+    wgan-gp          min_D D(x̃) − D(x) + 10·(‖∇D(x̂)‖ − 1)²                      min_G −D(x̃)
+
+Counts reach the critic as counts, for real and drawn rows alike: the Poisson draw passes its gradient straight through to
+the rate, so that the critic cannot win by noticing fractions. The generator starts at the label profiles with independent
+noise; what it learns is how genes vary together. Its weights are averaged (EMA), and the epoch is kept whose rows lie
+nearest to the validation rows in energy distance; a collapse shows there, and in the log.
+
+Papers: Goodfellow et al. 2014, arXiv:1406.2661; Mescheder et al. 2018, arXiv:1801.04406 (R1 penalty); Gulrajani et al.
+2017, arXiv:1704.00028 (WGAN-GP); Miyato & Koyama 2018, arXiv:1802.05637 (projection); Karras et al. 2018,
+arXiv:1710.10196 (minibatch deviation); Marouf et al. 2020, doi:10.1038/s41467-019-14018-z (scGAN).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from augmentor.core import contract
+from augmentor.core.contract import Encoded, Given, Layout, Phase, Spec, Stage, State
+from augmentor.core.dataset import Matrix
+from augmentor.core.random import Stream
+from augmentor.core.space import Space
+from augmentor.nn.blocks import Perceptron, dropout, materialise, straight_through
+from augmentor.nn.conditioning import Batch, conditions, width
+from augmentor.nn.profiles import label_profiles, value_moments
+from augmentor.nn.tensors import into_module, of_module
+
+
+class Cgan:
+    """Conditional GAN on counts or continuous values."""
+
+    spec = Spec(
+        spaces=(Space.COUNTS, Space.CONTINUOUS),
+        standardised=True,
+        calibrated=True,
+        trained=True,
+        paper="arXiv:1406.2661",
+    )
+
+    class Config(contract.Config):
+        """Settings of the conditional GAN."""
+
+        loss: Literal["non-saturating", "hinge", "wgan-gp"] = Field(
+            "non-saturating", description="the game that is played"
+        )
+        noise: int = Field(32, ge=1, le=1024, description="dimensions of the generator's noise")
+        hidden: int = Field(128, ge=4, le=4096, description="width of generator and critic")
+        penalty: float = Field(
+            1.0, ge=0, description="γ of the R1 gradient penalty (wgan-gp: the factor 10 is multiplied)"
+        )
+        critic_steps: int = Field(2, ge=1, le=20, description="critic steps per generator step")
+        dropout: float = Field(
+            0.2, ge=0, lt=1, description="share of inputs hidden from the critic: it memorises few rows"
+        )
+        epochs: int = Field(200, ge=1, le=100_000, description="passes over the training rows at most")
+        batch_size: int = Field(128, ge=2, le=65_536, description="rows per step, fewer when the data has fewer")
+        learning_rate: float = Field(1e-3, gt=0, lt=1, description="Adam's rate for both players")
+        ema: float = Field(0.99, ge=0, lt=1, description="decay of the weight average that is kept")
+        patience: int = Field(60, ge=1, description="epochs without a smaller validation distance after which to stop")
+
+    def __init__(self, layout: Layout, config: Config) -> None:
+        self.layout, self.config = layout, config
+        self.counts = layout.space is Space.COUNTS
+        with torch.device("meta"):
+            self.net = nn.ModuleDict({"generator": _Generator(layout, config), "critic": _Critic(layout, config)})
+
+    @classmethod
+    def build(cls, layout: Layout, config: Config) -> Cgan:
+        """Return an untrained pair of networks."""
+        return cls(layout, config)
+
+    def initialise(self, encoded: Encoded, rng: Stream) -> None:
+        """Initial weights: the generator draws independent features around the profile of each label."""
+        materialise(self.net, rng)
+        profile, spread = label_profiles(encoded)
+        mean, sd = value_moments(encoded)
+        generator, critic = self.net["generator"], self.net["critic"]
+        with torch.no_grad():
+            generator.bias.copy_(torch.from_numpy(profile))
+            # counts: excess variance θ⁻¹ as log-normal noise; continuous: the features' own spread
+            log_sd = 0.5 * np.log(np.log1p(np.exp(-spread))) if self.counts else 0.5 * spread
+            generator.log_sd.copy_(torch.from_numpy(log_sd.astype(np.float32)))
+            critic.shift.copy_(torch.from_numpy(mean))
+            critic.scale.copy_(torch.from_numpy(sd))
+            if self.counts and encoded.given.size is not None:
+                logs = np.log(encoded.given.size)
+                size_scale = torch.tensor([logs.mean(), max(logs.std(), 1e-3)])
+                generator.size_scale.copy_(size_scale)
+                critic.size_scale.copy_(size_scale)
+
+    def stages(self) -> list[Stage]:
+        """One stage of two phases in turn: critic, then generator."""
+        rate, betas = self.config.learning_rate, (0.5, 0.9)
+        critic = Phase(
+            "critic",
+            self.net["critic"].parameters,
+            self._critic_loss,
+            self.config.critic_steps,
+            learning_rate=rate,
+            betas=betas,
+        )
+        generator = Phase(
+            "generator", self.net["generator"].parameters, self._generator_loss, learning_rate=rate, betas=betas
+        )
+        return [
+            Stage(
+                "gan",
+                self.net,
+                (critic, generator),
+                self.config.epochs,
+                min(self.config.batch_size, max(16, self.layout.rows // 10)),
+                schedule="constant",
+                validate=self._distance,
+                patience=self.config.patience,
+                ema=self.config.ema,
+            )
+        ]
+
+    def _critic_loss(self, rows: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        critic = self.net["critic"]
+        with torch.no_grad():
+            fake = self._generate(rows, generator)
+        real_in, fake_in = (critic.features(x, rows.size).detach() for x in (rows.x, fake))
+        hide = self.config.dropout
+        if self.config.loss == "wgan-gp":
+            mix = torch.rand(len(rows), 1, generator=generator, device=fake_in.device)
+            at = (mix * real_in + (1 - mix) * fake_in).requires_grad_(True)
+            slope = self._slope(critic(at, rows.c), at)
+            penalty = 10 * self.config.penalty * (slope.norm(dim=1) - 1).square().mean()
+            gap = critic(dropout(fake_in, hide, generator), rows.c) - critic(dropout(real_in, hide, generator), rows.c)
+            return {"critic": gap.mean(), "penalty": penalty}
+        real_in.requires_grad_(True)
+        on_real = critic(dropout(real_in, hide, generator), rows.c)
+        on_fake = critic(dropout(fake_in, hide, generator), rows.c)
+        penalty = 0.5 * self.config.penalty * self._slope(on_real, real_in).square().sum(dim=1).mean()
+        if self.config.loss == "hinge":
+            game = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
+        else:
+            game = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
+        return {"critic": game, "penalty": penalty}
+
+    def _generator_loss(self, rows: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        critic = self.net["critic"]
+        fake = critic.features(self._generate(rows, generator), rows.size)
+        score = critic(dropout(fake, self.config.dropout, generator), rows.c)
+        return {"generator": F.softplus(-score).mean() if self.config.loss == "non-saturating" else -score.mean()}
+
+    @staticmethod
+    def _slope(score: Tensor, at: Tensor) -> Tensor:
+        return torch.autograd.grad(score.sum(), at, create_graph=True)[0]
+
+    def _generate(self, rows: Batch, generator: torch.Generator) -> Tensor:
+        """Rows for the conditions of a batch; counts pass gradients straight through the Poisson draw."""
+        device = rows.c.device
+        epsilon = torch.randn(len(rows), self.config.noise, generator=generator, device=device)
+        eta = torch.randn(len(rows), self.layout.features, generator=generator, device=device)
+        values = self.net["generator"](epsilon, eta, rows.c, rows.condition, rows.size)
+        return straight_through(torch.poisson(values.detach(), generator), values) if self.counts else values
+
+    @torch.no_grad()
+    def _distance(self, rows: Batch, generator: torch.Generator) -> float:
+        """Energy distance 2·E‖x − y‖ − E‖x − x′‖ − E‖y − y′‖ of drawn and validation rows of the same labels."""
+        critic = self.net["critic"]
+        real, fake = (critic.features(x, rows.size) for x in (rows.x, self._generate(rows, generator)))
+        n = max(len(rows), 2)
+        within = (torch.pdist(real).sum() + torch.pdist(fake).sum()) * 2 / (n * (n - 1))
+        return float(2 * torch.cdist(real, fake).mean() - within)
+
+    @torch.no_grad()
+    def draw(self, given: Given, rng: Stream) -> Matrix:
+        """Return rows ``(rows, features)``: noise through the generator, counts by a Poisson draw."""
+        noise = rng.child("noise").numpy()
+        epsilon = noise.standard_normal((len(given), self.config.noise), dtype=np.float32)
+        eta = noise.standard_normal((len(given), self.layout.features), dtype=np.float32)
+        size = np.ones(len(given)) if given.size is None else given.size
+        values = self.net["generator"](
+            torch.from_numpy(epsilon),
+            torch.from_numpy(eta),
+            conditions(given, self.layout),
+            torch.from_numpy(given.condition.astype(np.int64)),
+            torch.from_numpy(size.astype(np.float32))[:, None],
+        ).numpy()
+        return rng.child("poisson").numpy().poisson(values).astype(np.float32) if self.counts else values
+
+    def state(self) -> State:
+        """Weights of both networks."""
+        return of_module(self.net)
+
+    def restore(self, state: State) -> None:
+        """Take over the weights."""
+        into_module(self.net, state, "the weights of cgan")
+        self.net.eval()
+
+
+class _Generator(nn.Module):
+    """Noise and condition to rates (counts) or values."""
+
+    def __init__(self, layout: Layout, config: Cgan.Config) -> None:
+        super().__init__()
+        self.counts = layout.space is Space.COUNTS
+        self.body = Perceptron(config.noise + width(layout) + int(self.counts), (config.hidden,) * 2)
+        self.out = nn.Linear(config.hidden, layout.features, bias=False)
+        self.bias = nn.Parameter(torch.empty(layout.conditions, layout.features))
+        self.log_sd = nn.Parameter(torch.empty(layout.features))
+        self.size_scale: Tensor
+        self.register_buffer("size_scale", torch.empty(2))
+
+    def forward(self, epsilon: Tensor, eta: Tensor, c: Tensor, condition: Tensor, size: Tensor) -> Tensor:
+        """``(rows, features)``."""
+        parts = [epsilon, c]
+        if self.counts:
+            parts.append((size.log() - self.size_scale[0]) / self.size_scale[1])
+        centre = self.bias[condition] + self.out(self.body(torch.cat(parts, dim=1)))
+        sd = self.log_sd.clamp(-6, 1).exp()
+        if not self.counts:
+            return centre + sd * eta
+        # − σ²/2 keeps the mean of the log-normal noise at one
+        return size * torch.softmax(centre, dim=1) * torch.exp((sd * eta - 0.5 * sd**2).clamp(max=6))
+
+
+class _Critic(nn.Module):
+    """Projection critic on standardised (log-normalised) rows."""
+
+    def __init__(self, layout: Layout, config: Cgan.Config) -> None:
+        super().__init__()
+        self.counts = layout.space is Space.COUNTS
+        self.first = nn.Linear(layout.features, config.hidden)
+        self.second = nn.Linear(config.hidden + 1, config.hidden)
+        self.score = nn.Linear(config.hidden, 1)
+        self.project = nn.Linear(max(width(layout), 1), config.hidden, bias=False)
+        for name, size in (("shift", layout.features), ("scale", layout.features), ("size_scale", 2)):
+            self.register_buffer(name, torch.empty(size))
+        self.shift: Tensor
+        self.scale: Tensor
+        self.size_scale: Tensor
+
+    def features(self, x: Tensor, size: Tensor) -> Tensor:
+        """What the critic sees: log-normalised counts (or values), in standard units."""
+        if self.counts:
+            x = torch.log1p(x / size * self.size_scale[0].exp())
+        return (x - self.shift) / self.scale
+
+    def forward(self, seen: Tensor, c: Tensor) -> Tensor:
+        """Score ``(rows,)``: large for rows that look real for their condition."""
+        h = F.leaky_relu(self.first(seen), 0.2)
+        # the mean spread over the batch: rows that are all alike give themselves away
+        spread = (h.var(dim=0, unbiased=False) + 1e-8).sqrt().mean().expand(len(h), 1)
+        h = F.leaky_relu(self.second(torch.cat([h, spread], dim=1)), 0.2)
+        score = self.score(h).squeeze(1)
+        return score + (self.project(c) * h).sum(dim=1) if c.shape[1] else score
+
+
+Model = Cgan

@@ -1,0 +1,92 @@
+"""What the suites share: data with its label, a held-out part, a measured fit, tables."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from augmentor_data import path as bundled
+
+from augmentor import Augmentor, __version__, evaluate, read
+from augmentor.core.dataset import Dataset
+from augmentor.evaluation.score import Report
+
+RESULTS = Path(__file__).parent / "results"
+MODELS = ("bootstrap", "smote", "gaussian", "copula", "cvae", "cgan")
+
+
+def pbmc(genes: int | None) -> Dataset:
+    """Bundled PBMC3k, restricted to its most variable genes before any split (so that no split is favoured)."""
+    from augmentor.preprocess.genes import select
+
+    data = read(bundled("pbmc3k"), label="celltype")
+    return data if genes is None else data.select(select(data, genes))
+
+
+def fitted(data: Any, model: str, seed: int, **options: Any) -> tuple[Augmentor, Dataset, Dataset, float]:
+    """Fit a model; return it with its training rows, its held-out rows and the seconds it took."""
+    begun = time.perf_counter()
+    augmentor = Augmentor(model, seed=seed, device="cpu").fit(data, **options)
+    seconds = time.perf_counter() - begun
+    train, holdout = augmentor.split(data)
+    return augmentor, train, holdout, seconds
+
+
+def drawn(augmentor: Augmentor, rows: int, seed: int) -> tuple[Dataset, float]:
+    """Draw rows as a data set; return them with the seconds it took."""
+    from augmentor.sampling import draw
+
+    begun = time.perf_counter()
+    synthetic = draw(augmentor.fitted, augmentor.plan(rows), seed)
+    return synthetic, time.perf_counter() - begun
+
+
+def judged(synthetic: Dataset, train: Dataset, holdout: Dataset, metrics: Any = "default", seed: int = 0) -> Report:
+    """Evaluate against the held-out rows."""
+    return evaluate(synthetic, train=train, holdout=holdout, metrics=metrics, seed=seed)
+
+
+def within_variance_ratio(synthetic: Dataset, train: Dataset) -> float:
+    """Median over genes (expressed in a tenth of the rows) of within-label variance, synthetic over training."""
+    from augmentor.core.dataset import as_dense
+
+    def within(data: Dataset) -> np.ndarray:
+        x = as_dense(data.x).astype(np.float64)
+        parts = [x[data.codes[:, 0] == c] for c in np.unique(data.codes[:, 0])]
+        return np.average(
+            [p.var(axis=0) for p in parts if len(p) > 1], axis=0, weights=[len(p) for p in parts if len(p) > 1]
+        )
+
+    seen = np.asarray((train.x != 0).mean(axis=0)).ravel() > 0.1
+    theirs = within(train)
+    seen &= theirs > 0
+    return float(np.median(within(synthetic)[seen] / theirs[seen]))
+
+
+def environment() -> dict[str, Any]:
+    """Where the numbers are from."""
+    import os
+
+    return {"augmentor": __version__, "python": platform.python_version(), "cores": os.cpu_count()}
+
+
+def write(name: str, table: str, data: Any) -> None:
+    """Write `results/NAME.md` and `.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(table, encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three digits without a leading zero too many; a dash for nothing."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

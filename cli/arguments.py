@@ -1,0 +1,146 @@
+"""Words of the command line turned into values: settings, rows per label, times, numbers of genes, run files."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from augmentor.core.errors import ConfigError, did_you_mean, listed
+
+GLOBAL = ("--quiet", "-q", "--log-json", "--debug")
+SEVERAL = ("--set", "--per-label")  # options that take all NAME=VALUE words behind them
+# arguments of Augmentor that are options of their own, and could not be passed beside a setting of that name
+RESERVED = ("model", "seed", "device", "self")
+SETTINGS = "augmentor_cli.settings"
+
+
+def arranged(words: Sequence[str]) -> list[str]:
+    """Return the words with global flags in front, and the option repeated before each value of ``--set a=1 b=2``."""
+    end = words.index("--") if "--" in words else len(words)
+    front = [word for word in words[:end] if word in GLOBAL]
+    rest: list[str] = []
+    option, waiting = "", False
+    for word in words[:end]:
+        if word in GLOBAL:
+            continue
+        if word in SEVERAL:
+            option, waiting = word, True
+        elif waiting:
+            waiting = False
+        elif option and "=" in word and not word.startswith("-"):
+            rest.append(option)
+        else:
+            option = ""
+        rest.append(word)
+    return [*front, *rest, *words[end:]]
+
+
+def settings(words: Iterable[str]) -> dict[str, Any]:
+    """Parse ``NAME=VALUE`` words; a value is a number, true, false, none, a list in brackets, or text."""
+    out: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"'{word}' is not a setting; write NAME=VALUE, as in --set latent=32 beta=0.1.")
+        out[name.strip().replace("-", "_")] = value(text.strip())
+    for name in RESERVED:
+        if name in out:
+            raise ConfigError(f"'{name}' is not a setting of a model but an option of its own; pass --{name}.")
+    return out
+
+
+def value(text: str) -> Any:
+    """Return the number, truth value, list or text that a word stands for."""
+    if text.lower() in ("none", "null"):
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        parsed = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = text
+    if isinstance(parsed, int | float | list):
+        return parsed
+    try:
+        return float(text)  # .5, which TOML does not know
+    except ValueError:
+        return text
+
+
+def rows_per_label(words: Iterable[str]) -> dict[str, int]:
+    """Parse ``LABEL=ROWS`` words; a label may itself contain an equals sign."""
+    out: dict[str, int] = {}
+    for word in words:
+        label, equals, number = word.rpartition("=")
+        if not equals or not label or not re.fullmatch(r"[-+]?\d+", number.strip()):
+            raise typer.BadParameter(f"'{word}' must be LABEL=ROWS, as in --per-label \"NK cell=500\".")
+        if label in out:
+            raise typer.BadParameter(f"label '{label}' is given twice in --per-label.")
+        out[label] = int(number)
+    return out
+
+
+def genes(text: str) -> int | Literal["all"]:
+    """Parse ``--genes``: a number or ``all``."""
+    if text == "all":
+        return "all"
+    if not re.fullmatch(r"[-+]?\d+", text):
+        raise typer.BadParameter(f"--genes must be a number or all, not '{text}'.")
+    return int(text)
+
+
+def seconds(text: str | None) -> float | None:
+    """Parse a duration: ``90s``, ``10m``, ``2h``, ``1h30m``, or a number of seconds."""
+    if text is None:
+        return None
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+    parts = re.findall(r"(\d+(?:\.\d+)?)([hms]?)", text)
+    total = sum(float(number) * units[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or total <= 0:
+        raise typer.BadParameter(f"'{text}' is not a duration; write 90s, 10m, 2h or 1h30m.")
+    return total
+
+
+def comma_separated(text: str | None) -> list[str]:
+    """Split ``a,b`` into names."""
+    return [] if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def run_file(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Take defaults from a TOML file: ``[fit]`` holds options of the command, ``[model]`` settings of the model.
+
+    What the command line gives overrides the file.
+    """
+    if path is None:
+        return None
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {path} cannot be read ({error.strerror}). Check the path.") from error
+    except ValueError as error:
+        raise ConfigError(f"--config {path} is not valid TOML ({error}).") from error
+    unknown = [name for name in document if name not in ("fit", "model")]
+    if unknown or not all(isinstance(table, dict) for table in document.values()):
+        raise ConfigError(
+            f"--config {path} must consist of the tables [fit] (options) and [model] (settings), found "
+            f"{listed(document)}."
+        )
+    known = {param.name: param for param in ctx.command.params if param.name not in (None, "config", "help")}
+    defaults: dict[str, Any] = {}
+    for key, given in document.get("fit", {}).items():
+        name = {"set": "settings"}.get(key, key.replace("-", "_"))
+        if name not in known:
+            raise ConfigError(
+                f"'{key}' in [fit] of {path} is not an option of {ctx.info_name}.{did_you_mean(key, map(str, known))} "
+                f"Options: {listed(sorted(map(str, known)), most=40)}."
+            )
+        several = getattr(known[name], "multiple", False)
+        defaults[name] = [given] if several and not isinstance(given, list) else given
+    ctx.default_map = defaults
+    ctx.meta[SETTINGS] = {str(key): given for key, given in document.get("model", {}).items()}
+    return path

@@ -1,0 +1,186 @@
+"""`augment evaluate`: how good synthetic rows are, as a table, a page, JSON, and an exit code."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from augmentor.core.errors import ConfigError
+
+from .. import arguments, outputs
+from .. import options as o
+from ..terminal import Meter, Terminal
+
+if TYPE_CHECKING:
+    from augmentor.core.dataset import Dataset
+    from augmentor.evaluation.score import Report
+
+DEFAULT_ARTIFACT = "model.augment"
+
+
+def add(app: typer.Typer) -> None:
+    """Make it a command."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    ctx: typer.Context,
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC", help="Rows to judge.", show_default=False)],
+    real: Annotated[
+        Path | None, typer.Option(help="All real rows, divided as the artifact records.", metavar="FILE")
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option(help="Instead of --real: the rows that were learned from.", metavar="FILE")
+    ] = None,
+    holdout: Annotated[
+        Path | None, typer.Option(help="With --train: real rows that were never seen.", metavar="FILE")
+    ] = None,
+    artifact: Annotated[
+        Path | None,
+        typer.Option(
+            help="The fitted model; if not given, model.augment here or beside SYNTHETIC, if it was fitted on --real.",
+            metavar="FILE",
+        ),
+    ] = None,
+    label: o.Label = None,
+    group: o.Group = None,
+    layer: o.Layer = None,
+    use_raw: o.UseRaw = False,
+    transpose: o.Transpose = False,
+    transpose_synthetic: Annotated[
+        bool, typer.Option("--transpose-synthetic", help="Genes are in rows of SYNTHETIC as well.")
+    ] = False,
+    space: o.Space = "auto",
+    json_file: Annotated[
+        Path, typer.Option("--json", help="Report as JSON; - for stdout instead of the table.", metavar="FILE")
+    ] = Path("report.json"),
+    html: Annotated[Path, typer.Option("--html", help="Report as one page.", metavar="FILE")] = Path("report.html"),
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures as PNG, SVG and PDF.", metavar="FOLDER")
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(help='Exit with 3 unless this holds, as in "tstr_ratio>=0.95"; repeat it.', metavar="EXPR"),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse to evaluate without held-out rows.")] = False,
+    only: Annotated[str | None, typer.Option(help="Metrics to compute: a,b.", metavar="NAMES")] = None,
+    skip: Annotated[str | None, typer.Option(help="Metrics to leave out: a,b.", metavar="NAMES")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time after which no further metric is begun: 90s, 10m.", metavar="TIME")
+    ] = None,
+    seed: o.Seed = 0,
+) -> None:
+    """Judge synthetic rows, every score beside that of real rows.
+
+    augment evaluate synthetic.h5ad --real expr.h5ad --label celltype
+
+    The real rows are divided as the artifact records: rows that were learned from, and rows held out.
+    """
+    terminal: Terminal = ctx.obj
+    if (real is None) == (train is None):
+        raise typer.BadParameter("give the real rows as --real, or as --train and --holdout.")
+    if real is not None and holdout is not None:
+        raise typer.BadParameter(
+            "--holdout goes with --train; with --real, the artifact says which rows were held out."
+        )
+    inputs = [synthetic, real, train, holdout, artifact]
+    outputs.check(json_file, inputs=inputs)
+    outputs.check(html, inputs=inputs)
+    if figures is not None:
+        outputs.check(figures, inputs=inputs, folder=True)
+    limit, skipped = arguments.seconds(budget), arguments.comma_separated(skip)
+    metrics: Any = arguments.comma_separated(only) or "default"
+    how = o.reading(label, group, layer, use_raw, transpose, space)
+
+    from augmentor import evaluate as judge
+    from augmentor import io
+    from augmentor.api import check_requirements
+
+    if require:
+        check_requirements(require, metrics=metrics, skip=skipped)
+    with Meter(terminal) as meter:
+        known = artifact or _nearby(synthetic, real)
+        how["label"] = how["label"] or (None if known is None else _labels(known))
+        whole = io.read(real or train, **how)  # type: ignore[arg-type]
+        unseen = None if holdout is None else io.read(holdout, **how)
+        if artifact is None and known is not None and not _fitted_on(known, whole, terminal):
+            known = None
+        if strict and unseen is None and (known is None or not _holds_out(known)):
+            raise ConfigError(
+                "no held-out rows: --strict needs rows that the model never saw. Fit with a holdout and give its --artifact, "
+                "or give --train and --holdout."
+            )
+        made = io.read(
+            synthetic,
+            label=how["label"],
+            transpose=transpose_synthetic,
+            space=str(whole.schema.space) if space == "auto" else space,
+        )
+        report = judge(
+            made,
+            real=None if real is None else whole,
+            train=None if real is not None else whole,
+            holdout=unseen,
+            artifact=known,
+            metrics=metrics,
+            skip=skipped,
+            seed=seed,
+            budget=limit,
+            command=shlex.join(["augment", *terminal.words]),
+            listener=meter,
+        )
+    _write(report, terminal, json_file, html, figures)
+    if require:
+        report.require(*require)
+
+
+def _write(report: Report, terminal: Terminal, json_file: Path, html: Path, figures: Path | None) -> None:
+    report.to_html(html)
+    if figures is not None:
+        report.to_figures(figures)
+    if str(json_file) == outputs.STREAM:
+        terminal.result(report.to_json())
+    else:
+        report.to_json(json_file)
+        terminal.result(report.to_text())
+    written = [str(path) for path in (html, json_file, figures) if path is not None and str(path) != outputs.STREAM]
+    terminal.note(f"written: {', '.join(written)}")
+    for item in report.failed:
+        terminal.note(f"metric {item.metric} failed and is missing from the report: {item.error}")
+
+
+def _nearby(synthetic: Path, real: Path | None) -> Path | None:
+    """An artifact in this folder or beside the synthetic rows."""
+    if real is None:
+        return None
+    for place in (Path(DEFAULT_ARTIFACT), synthetic.parent / DEFAULT_ARTIFACT):
+        if place.exists():
+            return place
+    return None
+
+
+def _labels(artifact: Path) -> list[str] | None:
+    from augmentor.artifact import read_manifest
+
+    return [column.name for column in read_manifest(artifact).data_schema.labels] or None
+
+
+def _holds_out(artifact: Path) -> bool:
+    from augmentor.artifact import read_manifest
+
+    return read_manifest(artifact).split.holdout_rows > 0
+
+
+def _fitted_on(artifact: Path, real: Dataset, terminal: Terminal) -> bool:
+    """Whether an artifact that nobody named was fitted on these rows; if not, it is left alone, and that is said."""
+    from augmentor.artifact import read_manifest
+
+    record = read_manifest(artifact).data
+    if len(real) == record.rows and record.digest in ("", real.digest()):
+        terminal.note(f"{artifact} says which real rows were held out")
+        return True
+    terminal.note(f"{artifact} was fitted on other data ({record.name}, {record.rows:,} rows) and is not used")
+    return False

@@ -1,0 +1,480 @@
+"""The battery that every model passes: a file in ``augmentor/models`` is tested by being there.
+
+Every check is one function, every model x data set its own id: ``pytest tests/contract/test_models.py -k toy`` runs it for
+the model ``toy``. A known gap is an entry of `GAPS`, reported as a strict xfail with its reason.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_data
+from numpy.testing import assert_array_equal
+from small_data import FASTEST, fit_to, settings, small
+
+from augmentor.artifact import load as load_artifact
+from augmentor.core.contract import Layout, State, Synthesizer
+from augmentor.core.dataset import Dataset, as_dense, row_sums
+from augmentor.core.errors import ArtifactError, ConfigError, DataError, LabelError
+from augmentor.core.random import Stream
+from augmentor.core.registry import MODELS
+from augmentor.core.space import Space
+from augmentor.fitted import Fitted
+from augmentor.fitting import configure
+from augmentor.sampling import LabelPlan, concatenate, draw, plan, stream
+
+# (model, check) -> reason
+GAPS: dict[tuple[str, str], str] = {}
+
+DATA = ("counts", "log", "continuous")
+# Learning: the error against the training rows, as a share of the error of rows whose labels were permuted. A generator
+# that ignores labels scores about 1, rows drawn from the training rows about 0.2; no chance alarm in 1,000 fixed-seed runs.
+LEARNT = {"means": 0.6, "variances": 0.8, "zeros": 0.6}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give every check all models, and all data sets if it asks for one."""
+    check = metafunc.function.__name__.removeprefix("test_")
+    trained_only = check in ("gradients_reach_every_parameter",)
+    data: tuple[str | None, ...] = DATA if "data" in metafunc.fixturenames else (None,)
+    cases = []
+    for model, name in itertools.product(MODELS.names(), data):
+        if trained_only and not MODELS.get(model).spec.trained:
+            continue
+        gap = GAPS.get((model, check))
+        marks = [pytest.mark.xfail(strict=True, reason=gap)] if gap else []
+        values, ids = ((model,), model) if name is None else ((model, name), f"{model}-{name}")
+        cases.append(pytest.param(*values, id=ids, marks=marks))
+    metafunc.parametrize("model" if data == (None,) else "model, data", cases)
+
+
+# --- the file and its settings ---------------------------------------------------------------------------------------
+
+
+def test_describes_itself(model: str) -> None:
+    kind = MODELS.get(model)
+    layout = Layout(space=kind.spec.spaces[0], features=3, categories=(2,), combinations=((0,), (1,)))
+    built = kind.build(layout, kind.Config())
+    assert isinstance(built, Synthesizer)
+    assert hasattr(built, "stages") == hasattr(built, "initialise") == kind.spec.trained
+    assert hasattr(built, "estimate") != kind.spec.trained
+    assert MODELS.summary(model), "the first line of the file's docstring is its summary"
+
+
+def test_settings_are_bounded_and_described(model: str) -> None:
+    config = MODELS.get(model).Config
+    for name, field in config.model_fields.items():
+        assert field.description, f"setting '{name}' has no description"
+        if field.annotation in (int, float, int | None, float | None):
+            assert field.metadata, f"setting '{name}' has no bounds"
+
+
+def test_config_round_trips_through_json(model: str) -> None:
+    kind = MODELS.get(model).Config
+    config = kind(**settings(model, FASTEST))
+    assert kind.model_validate_json(config.model_dump_json()) == config
+
+
+def test_unknown_setting_is_refused_by_name(model: str) -> None:
+    with pytest.raises(ConfigError, match=f"'no_such_setting' is not a setting of {model}"):
+        configure(MODELS.get(model), model, {"no_such_setting": 1})
+
+
+# --- construction and randomness -------------------------------------------------------------------------------------
+
+
+def test_construction_is_free(model: str) -> None:
+    kind = MODELS.get(model)
+    wide = Layout(
+        space=kind.spec.spaces[0],
+        features=200_000,
+        categories=(20,),
+        combinations=tuple((i,) for i in range(20)),
+        rows=2000,
+    )
+    with unchanged_globals():
+        before = resident_bytes()
+        built = [kind.build(wide, kind.Config()) for _ in range(2)]
+        grown = resident_bytes() - before
+    assert len(built) == 2
+    assert grown < 64 * 2**20, f"two unfitted models of 200,000 features take {grown / 2**20:.0f} MB"
+
+
+def test_global_random_state_is_untouched(model: str, data: str) -> None:
+    with unchanged_globals():
+        fit_to(small(data), model).draw(np.zeros(5, dtype=np.intp), Stream(1))
+
+
+def test_fit_twice_is_fit_once(model: str, data: str) -> None:
+    once, twice = (fit_to(small(data), model) for _ in range(2))
+    same_state(once.model.state(), twice.model.state())
+    same_rows(draw(once, LabelPlan(once.counts), 0), draw(twice, LabelPlan(twice.counts), 0))
+
+
+def test_gradients_reach_every_parameter(model: str, data: str) -> None:
+    import torch
+
+    from augmentor.nn.conditioning import batch
+
+    encoded, kind = small_data.encoded(model, data), MODELS.get(model)
+    built = kind.build(encoded.layout, kind.Config(**settings(model, FASTEST)))
+    built.initialise(encoded, Stream(0))
+    for stage in built.stages():
+        stage.module.train()
+        noise = Stream(0).child("perturb").torch()
+        with torch.no_grad():  # so that an output layer that starts at zero does not hide what stands before it
+            for parameter in stage.module.parameters():
+                parameter += 0.05 * torch.randn(parameter.shape, generator=noise)
+        moved: set[int] = set()
+        for phase in stage.phases:
+            parameters = list(phase.parameters())
+            stage.module.zero_grad()
+            sum(phase.loss(batch(encoded), Stream(0).torch(), 1.0).values()).backward()
+            names = {id(parameter): name for name, parameter in stage.module.named_parameters()}
+            dead = [names[id(p)] for p in parameters if p.grad is None or not bool(p.grad.abs().sum() > 0)]
+            assert not dead, f"no gradient in phase '{phase.name}' of stage '{stage.name}': {dead}"
+            moved |= {id(p) for p in parameters}
+        left = [name for name, p in stage.module.named_parameters() if id(p) not in moved and p.requires_grad]
+        assert not left, f"no phase of stage '{stage.name}' moves {left}"
+        stage.module.eval()
+        if stage.finish is not None:
+            stage.finish(encoded, Stream(0))
+
+
+def test_same_seed_same_rows_other_seed_other_rows(model: str, data: str) -> None:
+    fitted = small_data.fitted(model, data)
+    wanted = plan(fitted, 60)
+    same_rows(draw(fitted, wanted, 3), draw(fitted, wanted, 3))
+    assert not np.array_equal(as_dense(draw(fitted, wanted, 3).x), as_dense(draw(fitted, wanted, 4).x))
+
+
+def test_another_seed_is_another_fit_or_the_same_rows_kept(model: str, data: str) -> None:
+    once, other = (fit_to(small(data), model, seed=seed) for seed in (0, 1))
+    if MODELS.get(model).spec.trained:
+        a, b = once.model.state(), other.model.state()
+        assert any(a[name].shape != b[name].shape or not np.array_equal(a[name], b[name]) for name in a)
+    assert not np.array_equal(as_dense(draw(once, plan(once, 60), 0).x), as_dense(draw(other, plan(other, 60), 1).x))
+
+
+def test_any_chunking_gives_the_same_rows(model: str, data: str) -> None:
+    fitted = small_data.fitted(model, data)
+    wanted = plan(fitted, fitted.block_rows + 50)
+    whole = draw(fitted, wanted, 7)
+    for block in (13, 4096):
+        same_rows(concatenate(list(stream(fitted, wanted, 7, block=block))), whole)
+    start = fitted.block_rows - 3  # single rows across the border of two blocks
+    single = list(itertools.islice(stream(fitted, wanted, 7, block=1), start, start + 6))
+    assert [len(part) for part in single] == [1] * 6
+    same_rows(concatenate(single), whole.take(np.arange(start, start + 6)))
+
+
+def test_drawing_is_pure(model: str, data: str) -> None:
+    encoded, fitted = small_data.encoded(model, data), small_data.fitted(model, data)
+    before = copy.deepcopy(fitted.model.state())
+    given = copy.deepcopy(encoded.given)
+    once = fitted.model.draw(given, Stream(5))
+    same_state(before, fitted.model.state())
+    assert_array_equal(given.condition, encoded.given.condition)
+    assert_array_equal(given.codes, encoded.given.codes)
+    if given.size is not None:
+        assert_array_equal(given.size, encoded.given.size)
+    as_dense(fitted.model.draw(given, Stream(6)))
+    assert_array_equal(as_dense(fitted.model.draw(given, Stream(5))), as_dense(once))
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_exact(model: str, data: str) -> None:
+    fitted = small_data.fitted(model, data)
+    wanted = {label: n for label, n in zip(fitted.conditions, (3, 0, 17, 1, 8), strict=False)}
+    rows = draw(fitted, plan(fitted, wanted), 0)
+    found = dict(zip(*np.unique(rows.labels().astype(str), return_counts=True), strict=True))
+    assert found == {label: n for label, n in wanted.items() if n}
+
+
+def test_a_label_of_two_rows_is_sampled(model: str) -> None:
+    fitted = small_data.fitted(model, "counts")
+    assert fitted.counts[fitted.conditions.index("Platelet")] == 2
+    rows = draw(fitted, plan(fitted, {"Platelet": 40}), 0)
+    assert set(rows.labels()) == {"Platelet"}
+    check_rows(rows, small("counts"))
+
+
+def test_unseen_label_is_refused_by_name(model: str, data: str) -> None:
+    fitted = small_data.fitted(model, data)
+    known = fitted.conditions[0]
+    with pytest.raises(LabelError, match="'Erythrocyte' is not a label of this model") as refusal:
+        plan(fitted, {"Erythrocyte": 5})
+    assert known in str(refusal.value)
+
+
+def test_rows_obey_their_label(model: str, data: str) -> None:
+    """The mean of the rows drawn for a label is nearest to that label's training mean."""
+    fitted, real = small_data.bare(model, data), small_data.frequent(small(data))
+    centres = small_data.moments(small_data.logged(real), real.codes[:, 0])["means"]
+    for position, code in enumerate(np.unique(real.codes)):
+        label = real.schema.labels[0].categories[code]
+        rows = draw(fitted, plan(fitted, {label: 60}), 0)
+        distance = ((small_data.logged(rows).mean(axis=0) - centres) ** 2).sum(axis=1)
+        assert distance.argmin() == position, f"rows drawn as '{label}' look like another label"
+
+
+# --- what comes out --------------------------------------------------------------------------------------------------
+
+
+def test_output_is_in_the_users_space(model: str, data: str) -> None:
+    rows = draw(small_data.fitted(model, data), plan(small_data.fitted(model, data), 200), 0)
+    check_rows(rows, small(data))
+
+
+def test_model_draws_float32_rows(model: str, data: str) -> None:
+    encoded = small_data.encoded(model, data)
+    x = small_data.fitted(model, data).model.draw(encoded.given, Stream(0))
+    assert x.shape == (len(encoded), encoded.layout.features)
+    assert x.dtype == np.float32
+    empty = small_data.fitted(model, data).model.draw(encoded.given.take(slice(0, 0)), Stream(0))
+    assert empty.shape == (0, encoded.layout.features)
+
+
+def test_learns(model: str, data: str) -> None:
+    """After a tiny budget, without calibration, it beats rows with permuted labels on every class moment."""
+    error, floor = errors(small_data.bare(model, data), small(data))
+    for name, most in LEARNT.items():
+        assert error[name] <= most * floor[name], f"class {name}: {error[name]:.4f}, permuted labels {floor[name]:.4f}"
+
+
+def test_within_class_variance(model: str, data: str) -> None:
+    fitted, real = small_data.fitted(model, data), small_data.frequent(small(data))
+    rows = drawn_like(fitted, real)
+    ours, theirs = (small_data.moments(small_data.logged(d), d.codes[:, 0])["variances"] for d in (rows, real))
+    assert 0.5 <= ours.mean() / theirs.mean() <= 2
+
+
+# --- at rest ---------------------------------------------------------------------------------------------------------
+
+
+def test_saved_and_loaded_is_the_same(model: str, data: str, tmp_path: Path) -> None:
+    fitted = small_data.fitted(model, data)
+    fitted.save(tmp_path / "model.augment")
+    loaded = Fitted.load(tmp_path / "model.augment")
+    same_state(fitted.model.state(), loaded.model.state())
+    same_rows(draw(fitted, plan(fitted, 150), 2), draw(loaded, plan(loaded, 150), 2))
+    assert loaded.schema == fitted.schema
+    assert load_artifact(tmp_path / "model.augment").manifest.model == model
+
+
+def test_a_state_that_does_not_fit_is_refused(model: str, data: str) -> None:
+    fitted = small_data.fitted(model, data)
+    state = {name: np.array(array) for name, array in fitted.model.state().items()}
+
+    def refused(wrong: State, *words: str) -> None:
+        with pytest.raises(ArtifactError) as refusal:
+            unfitted(fitted).restore(wrong)
+        assert any(word in str(refusal.value) for word in words), f"none of {words} is in: {refusal.value}"
+
+    refused({**state, "intruder": np.zeros(3)}, "intruder")
+    for name, array in state.items():
+        own = name.rpartition(".")[2]
+        # where a state has two forms (kept rows, dense or sparse), what is missing may be named by the other one
+        refused({key: value for key, value in state.items() if key != name}, own, "missing")
+        refused({**state, name: array[None]}, own)
+    restored = unfitted(fitted)
+    restored.restore(state)
+    same_state(restored.state(), state)
+
+
+# --- small and strange data ------------------------------------------------------------------------------------------
+
+
+def test_one_feature(model: str, data: str) -> None:
+    values = as_dense(small(data).x)[:, [0]]
+    dataset = small(data).select([0])
+    dataset = dataset.take(values[:, 0] != 0) if data == "counts" else dataset
+    check_rows(drawn_like(fit_to(dataset, model), dataset), dataset)
+
+
+def test_one_label(model: str, data: str) -> None:
+    dataset = small(data).take(small(data).codes[:, 0] == small(data).codes[0, 0])
+    rows = drawn_like(fit_to(dataset, model), dataset)
+    check_rows(rows, dataset)
+    assert set(rows.labels()) == set(dataset.labels())
+
+
+def test_no_label(model: str, data: str) -> None:
+    whole = small(data)
+    schema = whole.schema.model_copy(update={"labels": ()})
+    dataset = replace(whole, schema=schema, codes=np.zeros((len(whole), 0), dtype=np.int32))
+    check_rows(drawn_like(fit_to(dataset, model), dataset), dataset)
+
+
+def test_all_zero_feature(model: str, data: str) -> None:
+    values = as_dense(small(data).x).copy()
+    values[:, 1] = 0
+    dataset = small_data.changed(small(data), values)
+    rows = drawn_like(fit_to(dataset, model), dataset)
+    check_rows(rows, dataset)
+    assert not as_dense(rows.x)[:, 1].any()
+
+
+def test_constant_feature(model: str, data: str) -> None:
+    values = as_dense(small(data).x).copy()
+    values[:, 1] = 2
+    dataset = small_data.changed(small(data), values)
+    rows = drawn_like(fit_to(dataset, model), dataset)
+    check_rows(rows, dataset)
+    if data == "continuous":
+        np.testing.assert_allclose(as_dense(rows.x)[:, 1], 2, rtol=1e-5)
+
+
+def test_duplicate_rows(model: str, data: str) -> None:
+    """Every label is one row, many times: nothing varies, no covariance is regular."""
+    first = np.unique(small(data).codes[:, 0], return_index=True)[1]
+    dataset = small(data).take(np.repeat(first, 12))
+    check_rows(drawn_like(fit_to(dataset, model), dataset), dataset)
+
+
+def test_fewer_rows_than_a_batch(model: str, data: str) -> None:
+    codes = small(data).codes[:, 0]
+    few = np.concatenate([np.flatnonzero(codes == code)[:3] for code in np.unique(codes)[:2]])
+    dataset = small(data).take(few)
+    check_rows(drawn_like(fit_to(dataset, model), dataset), dataset)
+
+
+def test_a_label_of_one_row_is_kept_on_request(model: str, data: str) -> None:
+    codes = small(data).codes[:, 0]
+    lonely = int(codes.max())
+    dataset = small(data).take(np.append(np.flatnonzero(codes != lonely), np.flatnonzero(codes == lonely)[0]))
+    label = dataset.schema.labels[0].categories[lonely]
+    with pytest.raises(LabelError, match=f"label '{label}' has 1 row"):
+        fit_to(dataset, model)
+    fitted = fit_to(dataset, model, rare="keep")
+    rows = draw(fitted, plan(fitted, {label: 20}), 0)
+    check_rows(rows, dataset)
+    assert set(rows.labels()) == {label}
+
+
+def test_missing_values_are_refused_or_modelled_as_declared(model: str) -> None:
+    whole = small("continuous")
+    values = whole.x.copy()
+    values[::4, 2] = np.nan
+    with pytest.raises(DataError, match="21 NaN in 1 features"):
+        Dataset.checked(values, whole.schema, whole.codes)
+    schema = whole.schema.model_copy(update={"space": Space.MIXED, "levels": (None,) * whole.features})
+    table = Dataset.checked(values, schema, whole.codes)
+    if Space.MIXED not in MODELS.get(model).spec.spaces:
+        with pytest.raises(ConfigError, match="does not accept mixed tables"):
+            fit_to(table, model)
+        return
+    rows = drawn_like(fit_to(table, model), table)
+    missing = np.isnan(rows.x)
+    assert not np.delete(missing, 2, axis=1).any()
+    assert 0.1 <= missing[:, 2].mean() <= 0.4
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------------
+
+
+class unchanged_globals:
+    """Assert that a block consumes no global randomness: Python's, NumPy's, torch's."""
+
+    def __enter__(self) -> None:
+        import torch
+
+        self.torch = torch
+        self.before = (random.getstate(), np.random.get_state(legacy=False), torch.random.get_rng_state().clone())
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            return
+        python, numpy, torch = self.before
+        assert random.getstate() == python
+        now = np.random.get_state(legacy=False)
+        assert_array_equal(now["state"]["key"], numpy["state"]["key"])  # type: ignore[call-overload]
+        assert now["state"]["pos"] == numpy["state"]["pos"]  # type: ignore[call-overload]
+        assert bool((self.torch.random.get_rng_state() == torch).all())
+
+
+def resident_bytes() -> int:
+    """Memory that this process occupies; 0 where the system does not say."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    import os
+
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def unfitted(fitted: Fitted) -> Synthesizer:
+    """Return an unfitted model of the same shapes."""
+    return MODELS.get(fitted.name).build(fitted.layout, fitted.config)
+
+
+def drawn_like(fitted: Fitted, real: Dataset) -> Dataset:
+    """Four times the rows of ``real``, label by label; at least 40."""
+    counts = dict.fromkeys(fitted.conditions, 0)
+    for name, n in zip(*np.unique(names(real), return_counts=True), strict=True):
+        counts[str(name)] = max(4 * int(n), 40 // len(counts))
+    return draw(fitted, plan(fitted, counts), 0)
+
+
+def names(dataset: Dataset) -> np.ndarray:
+    """Label of every row; ``all`` without labels."""
+    return dataset.labels().astype(str) if dataset.schema.labels else np.full(len(dataset), "all")
+
+
+def errors(fitted: Fitted, whole: Dataset) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean absolute error of class moments, of drawn rows and of the training rows with permuted labels."""
+    real = small_data.frequent(whole)
+    codes, x = real.codes[:, 0], small_data.logged(real)
+    truth = small_data.moments(x, codes)
+    rows = drawn_like(fitted, real)
+    ours = small_data.moments(small_data.logged(rows), rows.codes[:, 0])
+    permuted = small_data.moments(x, Stream(0).child("floor").numpy().permutation(codes))
+    return tuple({name: float(np.abs(m[name] - truth[name]).mean()) for name in truth} for m in (ours, permuted))  # type: ignore[return-value]
+
+
+def check_rows(rows: Dataset, real: Dataset) -> None:
+    """Assert that rows are valid and of the form of the training data."""
+    from scipy import sparse
+
+    assert rows.schema == real.schema
+    assert rows.x.dtype == np.float32
+    assert sparse.issparse(rows.x) == sparse.issparse(real.x)
+    x = as_dense(rows.x)
+    assert np.isfinite(x).all()
+    assert not sparse.issparse(rows.x) or (rows.x.data != 0).all()
+    if real.schema.space is Space.COUNTS:
+        assert (x >= 0).all()
+        assert (x == np.rint(x)).all()
+        assert (row_sums(rows.x) > 0).all()
+    else:
+        low, high = as_dense(real.x).min(), as_dense(real.x).max()
+        spread = max(high - low, 1)
+        assert real.schema.space is not Space.LOG or x.min() >= 0
+        assert low - 2 * spread <= x.min()
+        assert x.max() <= high + 2 * spread
+
+
+def same_state(a: State, b: State) -> None:
+    """Assert that two states are equal to the last bit."""
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype
+        assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def same_rows(a: Dataset, b: Dataset) -> None:
+    """Assert that two data sets hold the same rows with the same labels and names."""
+    assert_array_equal(as_dense(a.x), as_dense(b.x))
+    assert_array_equal(a.codes, b.codes)
+    assert_array_equal(a.names, b.names)
+
+
