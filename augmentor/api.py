@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from augmentor import io
-from augmentor.core.dataset import Dataset, Source
+from augmentor.core.dataset import Dataset, Source, missing_labels
 from augmentor.core.errors import ConfigError, LabelError, SchemaMismatch, ThresholdMissed
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
 from augmentor.core.registry import METRICS
 from augmentor.fitted import Fitted
 from augmentor.fitting import Options, prepare
 from augmentor.fitting import fit as fit_model
+from augmentor.io._columns import decode_label
 from augmentor.preprocess import genes as gene_selection
 from augmentor.sampling import LabelPlan, concatenate, draw, plan, stream
 
@@ -128,6 +129,7 @@ class Augmentor:
             checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=resume,
             name=name or (Path(data).name if isinstance(data, str | Path) else type(data).__name__),
+            group=group,
             partial=isinstance(data, Source),
             listener=listener,
             stop=stop,
@@ -223,37 +225,47 @@ class Augmentor:
         `fit` that say how to read the data.
         """
         dataset, kind = _loaded(data, "all", **reading)
-        return _given_back(self._balanced(dataset, seed), kind, self._provenance())
+        return _given_back(self._balanced(self._recoded(dataset), seed), kind, self._provenance())
 
     def write_balanced(self, path: str | Path, data: Any, *, seed: int | None = None, **reading: Any) -> LabelPlan:
         """Write what `balance` returns to a file; return the synthetic rows per label."""
         dataset, _ = _loaded(data, "all", **reading)
-        both = self._balanced(dataset, seed)
-        wanted = self._missing(dataset)
+        dataset = self._recoded(dataset)
+        both, wanted = self._balanced(dataset, seed), self._missing(dataset)
         with io.writer(path, both.schema, len(both), uns=self._provenance(wanted, seed)) as out:
             out.append(both)
         return wanted
+
+    def _recoded(self, dataset: Dataset) -> Dataset:
+        """Return the data with the model's label columns, its categories in the model's order."""
+        missing_labels(dataset)
+        ours = self.fitted.schema.labels
+        codes = np.empty((len(dataset), len(ours)), dtype=np.int32)
+        for position, column in enumerate(ours):
+            theirs = dataset.schema.label(column.name)
+            found = dataset.codes[:, dataset.schema.labels.index(theirs)]
+            known = {code: column.code(theirs.categories[code]) for code in np.unique(found)}
+            codes[:, position] = [known[code] for code in found]
+        return replace(dataset, codes=codes, schema=dataset.schema.model_copy(update={"labels": ours}))
 
     def _missing(self, dataset: Dataset) -> LabelPlan:
         """Synthetic rows that lift every label of ``dataset`` to its largest."""
         if not self.fitted.schema.labels or len(self.fitted.conditions) < 2:
             raise LabelError("the label has 1 value; balancing needs at least 2.")
         position = {codes: c for c, codes in enumerate(self.fitted.layout.combinations)}
-        columns = zip(dataset.schema.labels, dataset.codes.T, strict=True)
-        names = [[column.categories[code] for code in codes] for column, codes in columns]
-        ours = self.fitted.schema.labels
         counts = np.zeros(len(position), dtype=int)
-        for row in zip(*names, strict=True):
-            codes = tuple(column.code(value) for column, value in zip(ours, row, strict=True))
-            if codes in position:
-                counts[position[codes]] += 1
+        for codes, n in zip(*np.unique(dataset.codes, axis=0, return_counts=True), strict=True):
+            key = tuple(int(code) for code in codes)
+            if key in position:
+                counts[position[key]] = n
         return LabelPlan(tuple(int(n) for n in counts.max() - counts))
 
     def _balanced(self, dataset: Dataset, seed: int | None) -> Dataset:
         schema = self.fitted.schema
         if dataset.schema.features != schema.features:
-            schema.require_features(dataset.schema, ours="the model", theirs="the data")
             where = {name: i for i, name in enumerate(dataset.schema.features)}
+            if any(name not in where for name in schema.features):
+                schema.require_features(dataset.schema, ours="the model", theirs="the data")
             dataset = dataset.select([where[name] for name in schema.features])
         wanted = self._missing(dataset)
         real = replace(dataset, schema=schema, extra={"synthetic": np.zeros(len(dataset), dtype=bool)})
@@ -268,7 +280,7 @@ class Augmentor:
         """Fit to ``(X, y)`` without holding rows out and return them balanced: the imbalanced-learn interface."""
         self.fit((X, y), label="label", holdout=0.0)
         dataset = self._balanced(io.convert((X, y)), None)
-        return dataset.x, dataset.labels()
+        return dataset.x, _array_labels(dataset)
 
     def save(self, path: str | Path) -> None:
         """Write the artifact, whole or not at all."""
@@ -384,6 +396,7 @@ def evaluate(
     else:
         known, _ = _loaded(train, "all", **reading, **source)
         unseen = None if holdout is None else _loaded(holdout, "all", **reading, **source)[0]
+    reading["group"] = None  # synthetic rows come from no patient or plate
     made, _ = _loaded(synthetic, "all", **reading, space=str(known.schema.space) if space == "auto" else space)
     known, unseen = _narrowed(known, made), None if unseen is None else _narrowed(unseen, made)
     columns = list(range(len(known.schema.labels)))
@@ -473,10 +486,15 @@ def _loaded(data: Any, genes: int | Literal["all"], **reading: Any) -> tuple[Dat
 def _given_back(dataset: Dataset, kind: Kind, uns: dict[str, Any]) -> Any:
     """Return rows in the form that was fitted, flagged as synthetic."""
     if kind == "arrays":
-        return dataset.x, dataset.labels() if dataset.schema.labels else None
+        return dataset.x, _array_labels(dataset) if dataset.schema.labels else None
     if "synthetic" not in dataset.extra:
         dataset = replace(dataset, extra={"synthetic": np.ones(len(dataset), dtype=bool)})
     return io.to_frame(dataset) if kind == "frame" else io.to_anndata(dataset, uns=uns)
+
+
+def _array_labels(dataset: Dataset) -> Any:
+    """Return the label in the type it was given in: whole numbers stay whole numbers."""
+    return decode_label(dataset.schema.labels[0], dataset.codes[:, 0])
 
 
 def _rows_per_label(labels: list[str], condition: Any, dataset: Dataset, holdout: float) -> str:

@@ -58,6 +58,7 @@ class Options:
         checkpoint: folder for checkpoints.
         resume: continue from it.
         name: name of the data, for the record.
+        group: name of the group column, for the record.
         partial: only some columns were loaded, so the data has no digest of its own.
         listener: told about progress.
         stop: asked whether to stop.
@@ -77,6 +78,7 @@ class Options:
     checkpoint: Path | None = None
     resume: bool = False
     name: str = "data"
+    group: str | None = None
     partial: bool = False
     listener: Listener = silent
     stop: Stop = never
@@ -241,7 +243,7 @@ def fit(prepared: Prepared, options: Options, *, choice: dict[str, Any] | None =
         "split": SplitRecord(
             train_rows=len(train),
             valid_rows=int(valid.sum()),
-            group=None,
+            group=options.group,
             **prepared.record["split"],
         ),
         "training": summary,

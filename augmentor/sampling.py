@@ -6,7 +6,10 @@ whatever the caller asked for: no chunking, and no order of work, can change a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +20,8 @@ from augmentor.core.dataset import Dataset
 from augmentor.core.errors import ConfigError, LabelError, did_you_mean, listed
 from augmentor.core.random import Stream
 from augmentor.fitted import Fitted
+
+MOST_THREADS = 4  # each holds one block; more would cost memory for little time
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,34 @@ def stream(fitted: Fitted, plan: LabelPlan, seed: int, *, block: int | None = No
     small = np.int16 if len(plan.counts) < 2**15 else np.int32
     order = np.repeat(np.arange(len(plan.counts), dtype=small), plan.counts)
     rng.child("order").numpy().shuffle(order)
-    blocks = (
-        fitted.draw(order[start : start + fitted.block_rows].astype(np.intp), rng.child("block", start))
-        for start in range(0, plan.total, fitted.block_rows)
-    )
+
+    def one(start: int) -> Dataset:
+        return fitted.draw(order[start : start + fitted.block_rows].astype(np.intp), rng.child("block", start))
+
+    blocks = _ahead(one, range(0, plan.total, fitted.block_rows))
     for start, part in _cut(blocks, block or fitted.block_rows):
         names = np.array([f"synthetic_{i}" for i in range(start, start + len(part))], dtype=object)
         yield replace(part, names=names)
+
+
+def _ahead(work: Callable[[int], Dataset], items: range) -> Iterator[Dataset]:
+    """Do the work on a few threads, a few items ahead; results come in order, so threads change nothing but the time."""
+    threads = min(MOST_THREADS, os.cpu_count() or 1, len(items))
+    if threads < 2:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Dataset]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def draw(fitted: Fitted, plan: LabelPlan, seed: int) -> Dataset:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is loaded
 
 import numpy as np
 from augmentor_data import path as bundled
@@ -69,8 +72,6 @@ def within_variance_ratio(synthetic: Dataset, train: Dataset) -> float:
 
 def environment() -> dict[str, Any]:
     """Where the numbers are from."""
-    import os
-
     return {"augmentor": __version__, "python": platform.python_version(), "cores": os.cpu_count()}
 
 

@@ -130,17 +130,20 @@ def run_file(ctx: typer.Context, path: Path | None) -> Path | None:
             f"--config {path} must consist of the tables [fit] (options) and [model] (settings), found "
             f"{listed(document)}."
         )
-    known = {param.name: param for param in ctx.command.params if param.name not in (None, "config", "help")}
+    # by the names they have on the command line, without the dashes
+    known = {max(param.opts, key=len).lstrip("-"): param for param in ctx.command.params}
+    known = {name: param for name, param in known.items() if name not in ("config", "help")}
     defaults: dict[str, Any] = {}
     for key, given in document.get("fit", {}).items():
-        name = {"set": "settings"}.get(key, key.replace("-", "_"))
+        name = key.replace("_", "-")
         if name not in known:
             raise ConfigError(
-                f"'{key}' in [fit] of {path} is not an option of {ctx.info_name}.{did_you_mean(key, map(str, known))} "
-                f"Options: {listed(sorted(map(str, known)), most=40)}."
+                f"'{key}' in [fit] of {path} is not an option of {ctx.info_name}.{did_you_mean(name, known)} "
+                f"Options: {listed(sorted(known), most=40)}."
             )
-        several = getattr(known[name], "multiple", False)
-        defaults[name] = [given] if several and not isinstance(given, list) else given
+        param = known[name]
+        several = getattr(param, "multiple", False)
+        defaults[str(param.name)] = [given] if several and not isinstance(given, list) else given
     ctx.default_map = defaults
     ctx.meta[SETTINGS] = {str(key): given for key, given in document.get("model", {}).items()}
     return path

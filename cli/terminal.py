@@ -76,7 +76,7 @@ class Meter:
         self._terminal = terminal
         self._shown: Any = None
         self._bar: Any = None
-        self._task = ""
+        self._task, self._done = "", 0
         self._first: tuple[float, Progress] | None = None
         self._last_line = time.monotonic()
         self.live = sys.stderr.isatty() and not terminal.quiet and not terminal.log_json
@@ -123,12 +123,14 @@ class Meter:
             terminal.note(progress.note)
             return
         now = time.monotonic()
-        if self._first is None or progress.task != self._task:
+        # the same task begins anew when `auto` fits its choice after the candidates
+        if self._first is None or progress.task != self._task or progress.done < self._done:
             self._first, self._task = (now, progress), progress.task
             if self._shown is not None:
                 for old in self._shown.task_ids:
                     self._shown.remove_task(old)
                 self._bar = self._shown.add_task(progress.task, total=progress.total or None, text="")
+        self._done = progress.done
         text = describe(progress, self._first[1], now - self._first[0])
         if self._shown is not None:
             self._shown.update(self._bar, completed=progress.done, total=progress.total or None, text=text)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# as the command line does: see cli/app.py
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

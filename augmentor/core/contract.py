@@ -43,6 +43,11 @@ class Given:
     def __len__(self) -> int:
         return len(self.condition)
 
+    @property
+    def sizes(self) -> NDArray[np.float64]:
+        """Library sizes ``(rows,)``; ones where there are none."""
+        return np.ones(len(self)) if self.size is None else self.size
+
     def take(self, rows: NDArray[np.intp] | slice) -> Given:
         """Return the conditions of these rows."""
         size = None if self.size is None else self.size[rows]

@@ -112,8 +112,10 @@ def detect(x: Any, *, categorical: int = 0) -> Detection:
         return Detection(Space.COUNTS, "every value is 0")
     if known.stored == known.infinite:
         return Detection(Space.CONTINUOUS, "no value is finite")
-    low, high, whole = known.low, known.high, known.whole
+    high, whole = known.high, known.whole
     zeros = 1.0 - known.nonzero / (known.rows * known.columns)
+    # a sparse matrix does not store its zeros
+    low = min(known.low, 0.0) if zeros > 0 else known.low
     if low < 0:
         kind = "whole numbers with negatives are intensities, not counts" if whole else "values go below 0"
         return Detection(Space.CONTINUOUS, f"{kind} (minimum {low:.6g}, maximum {high:.6g})")

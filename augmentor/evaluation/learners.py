@@ -17,7 +17,7 @@ from augmentor.evaluation.rows import Sample
 from augmentor.evaluation.spaces import Basis
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
-TREES, FOREST_GENES = 100, 500
+TREES, LEAF, FOREST_GENES = 60, 2, 300
 LEARNERS = ("lr", "rf")
 # scikit-learn takes many labels among few rows for a regression; ours are labels
 MANY_LABELS = "The number of unique classes is greater than"
@@ -88,7 +88,7 @@ class Learner:
     """A trained classifier.
 
     Attributes:
-        kind: lr (logistic regression on 30 components) or rf (forest on 500 genes).
+        kind: lr (logistic regression on 30 components) or rf (forest on 300 genes).
         basis: genes, scaling and components of the training rows.
         model: the estimator.
         scale: ``(components,)`` standard deviations of the training rows.
@@ -123,7 +123,9 @@ def trained(kind: str, rows: Sample, basis: Basis, stream: Stream, penalty: floa
     if kind == "rf":
         from sklearn.ensemble import RandomForestClassifier
 
-        forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=stream.integer(), n_jobs=-1)
+        forest = RandomForestClassifier(
+            TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=stream.integer(), n_jobs=-1
+        )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", MANY_LABELS)
             # threads add up the votes of trees in no fixed order, and the last bit decides ties

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from augmentor.evaluation.checks import overlap, shift, weaknesses
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Illustrated, Metric
 from augmentor.evaluation.rows import ALL, Aligned, Sample, align
-from augmentor.evaluation.score import Failed, Report, Rows, Score, Verdict, Warned
+from augmentor.evaluation.score import Failed, Report, Rows, Score, Verdict
 from augmentor.evaluation.verdicts import verdicts
 
 AXIS_ORDER = ("fidelity", "biology", "utility", "privacy")
@@ -83,20 +84,21 @@ def evaluate(
     z: dict[str, float] = {}
     failed: list[Failed] = []
     figures: dict[str, dict[str, Any]] = {}
-    for done, (name, metric) in enumerate(chosen):
-        listener(Progress("evaluate", done, len(chosen), "metrics", note=f"{name}" if done == 0 else ""))
-        if budget is not None and time.perf_counter() - start > budget:
-            scores |= {spec.name: Score(spec=spec, value=None, skipped="time budget") for spec in metric.scores}
-            continue
-        try:
-            outcome = assemble.run(metric, frame)
-            scores |= outcome.scores
-            z |= outcome.z
-            if isinstance(metric, Illustrated) and outcome.measured:
-                figures |= metric.figures(frame, outcome.measured)
-        except Exception as error:
-            # one broken metric must not take the others with it; what happened stays in the report
-            failed.append(Failed(metric=name, error=f"{type(error).__name__}: {error}"))
+    with one_thread():
+        for done, (name, metric) in enumerate(chosen):
+            listener(Progress("evaluate", done, len(chosen), "metrics"))
+            if budget is not None and time.perf_counter() - start > budget:
+                scores |= {spec.name: Score(spec=spec, value=None, skipped="time budget") for spec in metric.scores}
+                continue
+            try:
+                outcome = assemble.run(metric, frame)
+                scores |= outcome.scores
+                z |= outcome.z
+                if isinstance(metric, Illustrated) and outcome.measured:
+                    figures |= metric.figures(frame, outcome.measured)
+            except Exception as error:
+                # one broken metric must not take the others with it; what happened stays in the report
+                failed.append(Failed(metric=name, error=f"{type(error).__name__}: {error}"))
     listener(Progress("evaluate", len(chosen), len(chosen), "metrics"))
     warnings += shift(scores)
     scores = _flagged(scores, z, exchangeable=not any(item.code == "shift" for item in warnings))
@@ -119,6 +121,14 @@ def evaluate(
         figures=figures,
         environment=_environment(time.perf_counter() - start),
     )
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Let linear algebra run in one thread: matrices are small, and threads that wait for each other double the time."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def _chosen(metrics: str | Sequence[str], skip: Sequence[str]) -> list[tuple[str, Metric]]:
@@ -223,6 +233,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "unknown"
-
-
-__all__ = ["Warned", "evaluate"]

@@ -25,6 +25,7 @@ from typing import Literal
 import numpy as np
 import torch
 from pydantic import Field
+from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -75,7 +76,7 @@ class Cgan:
         self.layout, self.config = layout, config
         self.counts = layout.space is Space.COUNTS
         with torch.device("meta"):
-            self.net = nn.ModuleDict({"generator": _Generator(layout, config), "critic": _Critic(layout, config)})
+            self.net = _Players(layout, config)
 
     @classmethod
     def build(cls, layout: Layout, config: Config) -> Cgan:
@@ -87,7 +88,7 @@ class Cgan:
         materialise(self.net, rng)
         profile, spread = label_profiles(encoded)
         mean, sd = value_moments(encoded)
-        generator, critic = self.net["generator"], self.net["critic"]
+        generator, critic = self.net.generator, self.net.critic
         with torch.no_grad():
             generator.bias.copy_(torch.from_numpy(profile))
             # counts: excess variance θ⁻¹ as log-normal noise; continuous: the features' own spread
@@ -95,8 +96,8 @@ class Cgan:
             generator.log_sd.copy_(torch.from_numpy(log_sd.astype(np.float32)))
             critic.shift.copy_(torch.from_numpy(mean))
             critic.scale.copy_(torch.from_numpy(sd))
-            if self.counts and encoded.given.size is not None:
-                logs = np.log(encoded.given.size)
+            if self.counts:
+                logs = np.log(encoded.given.sizes)
                 size_scale = torch.tensor([logs.mean(), max(logs.std(), 1e-3)])
                 generator.size_scale.copy_(size_scale)
                 critic.size_scale.copy_(size_scale)
@@ -106,14 +107,14 @@ class Cgan:
         rate, betas = self.config.learning_rate, (0.5, 0.9)
         critic = Phase(
             "critic",
-            self.net["critic"].parameters,
+            self.net.critic.parameters,
             self._critic_loss,
             self.config.critic_steps,
             learning_rate=rate,
             betas=betas,
         )
         generator = Phase(
-            "generator", self.net["generator"].parameters, self._generator_loss, learning_rate=rate, betas=betas
+            "generator", self.net.generator.parameters, self._generator_loss, learning_rate=rate, betas=betas
         )
         return [
             Stage(
@@ -130,7 +131,7 @@ class Cgan:
         ]
 
     def _critic_loss(self, rows: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        critic = self.net["critic"]
+        critic = self.net.critic
         with torch.no_grad():
             fake = self._generate(rows, generator)
         real_in, fake_in = (critic.features(x, rows.size).detach() for x in (rows.x, fake))
@@ -153,7 +154,7 @@ class Cgan:
         return {"critic": game, "penalty": penalty}
 
     def _generator_loss(self, rows: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        critic = self.net["critic"]
+        critic = self.net.critic
         fake = critic.features(self._generate(rows, generator), rows.size)
         score = critic(dropout(fake, self.config.dropout, generator), rows.c)
         return {"generator": F.softplus(-score).mean() if self.config.loss == "non-saturating" else -score.mean()}
@@ -167,13 +168,13 @@ class Cgan:
         device = rows.c.device
         epsilon = torch.randn(len(rows), self.config.noise, generator=generator, device=device)
         eta = torch.randn(len(rows), self.layout.features, generator=generator, device=device)
-        values = self.net["generator"](epsilon, eta, rows.c, rows.condition, rows.size)
+        values = self.net.generator(epsilon, eta, rows.c, rows.condition, rows.size)
         return straight_through(torch.poisson(values.detach(), generator), values) if self.counts else values
 
     @torch.no_grad()
     def _distance(self, rows: Batch, generator: torch.Generator) -> float:
         """Energy distance 2·E‖x − y‖ − E‖x − x′‖ − E‖y − y′‖ of drawn and validation rows of the same labels."""
-        critic = self.net["critic"]
+        critic = self.net.critic
         real, fake = (critic.features(x, rows.size) for x in (rows.x, self._generate(rows, generator)))
         n = max(len(rows), 2)
         within = (torch.pdist(real).sum() + torch.pdist(fake).sum()) * 2 / (n * (n - 1))
@@ -185,15 +186,16 @@ class Cgan:
         noise = rng.child("noise").numpy()
         epsilon = noise.standard_normal((len(given), self.config.noise), dtype=np.float32)
         eta = noise.standard_normal((len(given), self.layout.features), dtype=np.float32)
-        size = np.ones(len(given)) if given.size is None else given.size
-        values = self.net["generator"](
+        values = self.net.generator(
             torch.from_numpy(epsilon),
             torch.from_numpy(eta),
             conditions(given, self.layout),
             torch.from_numpy(given.condition.astype(np.int64)),
-            torch.from_numpy(size.astype(np.float32))[:, None],
+            torch.from_numpy(given.sizes.astype(np.float32))[:, None],
         ).numpy()
-        return rng.child("poisson").numpy().poisson(values).astype(np.float32) if self.counts else values
+        if not self.counts:
+            return values
+        return sparse.csr_matrix(rng.child("poisson").numpy().poisson(values).astype(np.float32))
 
     def state(self) -> State:
         """Weights of both networks."""
@@ -203,6 +205,15 @@ class Cgan:
         """Take over the weights."""
         into_module(self.net, state, "the weights of cgan")
         self.net.eval()
+
+
+class _Players(nn.Module):
+    """Generator and critic side by side."""
+
+    def __init__(self, layout: Layout, config: Cgan.Config) -> None:
+        super().__init__()
+        self.generator = _Generator(layout, config)
+        self.critic = _Critic(layout, config)
 
 
 class _Generator(nn.Module):

@@ -50,14 +50,14 @@ class Cvae:
     class Config(contract.Config):
         """Settings of the conditional VAE."""
 
-        latent: int | None = Field(None, ge=1, le=512, description="latent dimensions; default 16, fewer for few rows")
+        latent: int | None = Field(None, ge=1, le=512, description="latent dimensions; default 24, fewer for few rows")
         hidden: int = Field(
             128, ge=4, le=4096, description="width of encoder and decoder; wider overfits below 10,000 rows"
         )
         layers: int = Field(1, ge=1, le=4, description="hidden layers; one trains fastest and was best on 1,300 cells")
         beta: float = Field(1.0, ge=0, le=100, description="weight of the KL term; 1 is the ELBO, others a beta-VAE")
         warmup: float = Field(0.2, ge=0, le=1, description="share of training over which beta rises from 0")
-        dropout: float = Field(0.2, ge=0, lt=1, description="share of encoder inputs hidden at each step")
+        dropout: float = Field(0.15, ge=0, lt=1, description="share of encoder inputs hidden at each step")
         epochs: int | None = Field(
             None,
             ge=1,
@@ -77,12 +77,12 @@ class Cvae:
             "clusters", description="latent density: clusters of the encoded rows, or the standard normal of the ELBO"
         )
         cluster_rows: int = Field(40, ge=5, description="rows per latent cluster")
-        pseudo_rows: float = Field(10.0, ge=0, description="shrinkage of cluster covariances towards their label's")
+        pseudo_rows: float = Field(30.0, ge=0, description="shrinkage of cluster covariances towards their label's")
 
     def __init__(self, layout: Layout, config: Config) -> None:
         self.layout, self.config = layout, config
         self.counts = layout.space is Space.COUNTS
-        self.latent = config.latent or int(np.clip(layout.rows // 12, 2, 16))
+        self.latent = config.latent or int(np.clip(layout.rows // 12, 2, 24))
         work = np.sqrt(4e6 / (layout.rows * layout.features))
         self.epochs = config.epochs or int(np.clip(120 * work, 40, 120))
         with torch.device("meta"):
@@ -103,7 +103,7 @@ class Cvae:
             self.net.bias.copy_(torch.from_numpy(profile))
             self.net.spread.bias.copy_(torch.from_numpy(spread))
             if self.counts:
-                logs = np.log(encoded.given.size)
+                logs = np.log(encoded.given.sizes)
                 self.net.size_scale.copy_(torch.tensor([logs.mean(), max(logs.std(), 1e-3)]))
 
     def stages(self) -> list[Stage]:
@@ -144,7 +144,7 @@ class Cvae:
         mean, variance = self.encode(encoded)
         if self.counts:  # library size is modelled jointly with the latent
             shift, scale = self.net.size_scale.numpy()
-            size = ((np.log(encoded.given.size) - shift) / scale)[:, None]
+            size = ((np.log(encoded.given.sizes) - shift) / scale)[:, None]
             mean, variance = np.hstack([mean, size]), np.hstack([variance, np.zeros_like(size)])
         self.density = priors.fit_clusters(
             mean,
@@ -169,7 +169,7 @@ class Cvae:
     @torch.no_grad()
     def draw(self, given: Given, rng: Stream) -> Matrix:
         """Return rows ``(rows, features)``: latent, then parameters, then a draw of the likelihood."""
-        size = np.ones(len(given)) if given.size is None else given.size
+        size = given.sizes
         if self.config.prior == "clusters":
             z = priors.draw_clusters(self.density, given.condition, rng.child("latent"))
             if self.counts:

@@ -59,10 +59,9 @@ def conditions(given: Given, layout: Layout) -> Tensor:
 def batch(encoded: Encoded) -> Batch:
     """Turn encoded rows into tensors."""
     given = encoded.given
-    size = np.ones(len(given)) if given.size is None else given.size
     return Batch(
         torch.from_numpy(np.ascontiguousarray(as_dense(encoded.x), dtype=np.float32)),
         conditions(given, encoded.layout),
         torch.from_numpy(np.asarray(given.condition, dtype=np.int64)),
-        torch.from_numpy(size.astype(np.float32))[:, None],
+        torch.from_numpy(given.sizes.astype(np.float32))[:, None],
     )

@@ -49,8 +49,9 @@ def value_moments(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.flo
     A tenth is added to the deviation, so that a gene seen in three cells does not outweigh all others.
     """
     x = encoded.x
-    if encoded.layout.space is Space.COUNTS and encoded.given.size is not None:
-        scale = (np.exp(np.log(encoded.given.size).mean()) / encoded.given.size).astype(np.float32)
+    if encoded.layout.space is Space.COUNTS:
+        size = encoded.given.sizes
+        scale = (np.exp(np.log(size).mean()) / size).astype(np.float32)
         x = (sparse.diags(scale) @ x).log1p() if sparse.issparse(x) else np.log1p(x * scale[:, None])
     mean, variance = column_moments(x)
     return mean.astype(np.float32), (np.sqrt(variance) + 0.1).astype(np.float32)

@@ -71,10 +71,14 @@ class SparseCalibration:
 
     def __init__(self, target: Margins, model: Margins) -> None:
         self.target, self.model = target, model
-        # one ascending key for all segments, so that a single searchsorted serves every feature at once
+        # one ascending key over all segments, so that a single search serves every feature at once; equal drawn values
+        # are one atom, `_upto` counts the drawn values up to and with it
         self._top = float(max(model.values.max(initial=0), 1)) + 1
         lengths = np.diff(model.starts)
-        self._keys = np.repeat(np.arange(lengths.size), lengths) * self._top + model.values.astype(np.float64)
+        keys = np.repeat(np.arange(lengths.size), lengths) * self._top + model.values.astype(np.float64)
+        last = np.append(keys[1:] != keys[:-1], True) if keys.size else np.zeros(0, dtype=bool)
+        self._atoms = keys[last]
+        self._upto = np.concatenate([[0], np.flatnonzero(last) + 1])
 
     def apply(self, x: Matrix, given: Given, rng: Stream) -> sparse.csr_matrix:
         """Map drawn rows ``(rows, features)``."""
@@ -98,14 +102,17 @@ class SparseCalibration:
     ) -> NDArray[np.float32]:
         """G⁻¹(F(x)) of non-zero values, spread over the atom of equal drawn values."""
         keys = segment * self._top + np.minimum(value, self._top - 1).astype(np.float64)
-        below = np.searchsorted(self._keys, keys, side="left")
-        upto = np.searchsorted(self._keys, keys, side="right")
+        atom = np.searchsorted(self._atoms, keys)
+        below = self._upto[atom]
+        hit = np.append(self._atoms, np.inf)[atom] == keys
         start = self.model.starts[segment]
         n_model = np.maximum(self.model.rows[segment // self.target.features], 1)
         length = self.model.starts[segment + 1] - start
         # a value between drawn ones has no mass of its own: give it the gap of one drawn row
-        upto = np.where(upto == below, np.minimum(below + 1, start + np.maximum(length, 1)), upto)
-        place: NDArray[np.float64] = below + generator.random(len(keys)) * (upto - below) - start
+        upto = np.where(
+            hit, self._upto[np.minimum(atom + 1, self._upto.size - 1)], np.minimum(below + 1, start + length)
+        )
+        place = below + generator.random(len(keys)) * (upto - below) - start
         return self._quantile(segment, 1 - (length - place) / n_model)
 
     def _quantile(self, segment: NDArray[np.intp], u: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -140,10 +147,11 @@ class SparseCalibration:
             found_u.append(u[r, s].astype(np.float64))
         if not found_rows:
             return sparse.csr_matrix(x.shape, dtype=np.float32)
-        row, column, u = (np.concatenate(part) for part in (found_rows, found_columns, found_u))
+        row, column = np.concatenate(found_rows), np.concatenate(found_columns)
+        place = np.concatenate(found_u)
         occupied = np.asarray(x[row, column]).ravel() != 0
-        row, column, u = row[~occupied], column[~occupied], u[~occupied]
-        values = self._quantile(given.condition[row] * columns + column, u)
+        row, column, place = row[~occupied], column[~occupied], place[~occupied]
+        values = self._quantile(given.condition[row] * columns + column, place)
         return sparse.csr_matrix((values, (row, column)), shape=(rows, columns), dtype=np.float32)
 
     def state(self) -> State:

@@ -9,6 +9,7 @@ from augmentor.core.dataset import Dataset, Matrix, Source, column_moments, row_
 from augmentor.core.space import Space
 
 BINS = 50
+BIN_GENES = 20  # fewest genes per bin: the median of one or two would be their own variance
 BLOCK = 4096
 
 
@@ -67,6 +68,6 @@ def _score(mean: NDArray[np.float64], variance: NDArray[np.float64], space: Spac
         return variance
     order = np.argsort(mean, kind="stable")
     trend = np.empty_like(variance)
-    for members in np.array_split(order, min(BINS, len(order))):
+    for members in np.array_split(order, int(np.clip(len(order) // BIN_GENES, 1, BINS))):
         trend[members] = np.median(variance[members])
     return variance - trend

@@ -12,7 +12,12 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from augmentor.core.errors import ArtifactError, ConfigError
+from augmentor.core.errors import ArtifactError, ConfigError, listed
+
+FIELDS = {
+    *("stage", "identity", "optimisers", "outcomes", "earlier"),
+    *("epoch", "rate_scale", "recoveries", "best_loss", "best_epoch", "history"),
+}
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,14 @@ class Stored:
         snapshot: weights, averages, best weights and optimiser states at the end of an epoch, and the counters.
         finished: final weights of every stage before.
         outcomes: summaries of those stages.
+        history: their epochs.
     """
 
     stage: int
     snapshot: dict[str, Any]
     finished: list[dict[str, Any]]
     outcomes: list[dict[str, Any]]
+    history: list[dict[str, Any]]
 
 
 def write(folder: Path, stored: Stored, identity: str) -> None:
@@ -51,6 +58,7 @@ def write(folder: Path, stored: Stored, identity: str) -> None:
         "identity": identity,
         "optimisers": len(snapshot["optimisers"]),
         "outcomes": stored.outcomes,
+        "earlier": stored.history,
         **snapshot["meta"],
     }
     (beside / "checkpoint.json").write_text(json.dumps(meta), encoding="utf-8")
@@ -70,10 +78,11 @@ def read(folder: Path, identity: str) -> Stored:
     try:
         meta = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "tensors.safetensors")
+        lacking = sorted(FIELDS - meta.keys()) if isinstance(meta, dict) else sorted(FIELDS)
+        if lacking:
+            raise ValueError(f"checkpoint.json lacks {listed(lacking)}")
     except (ValueError, SafetensorError, OSError) as error:
-        raise ArtifactError(
-            f"the checkpoint in {folder} is damaged ({error}); delete it and run without --resume."
-        ) from None
+        raise damaged(folder, error) from None
     if meta.pop("identity") != identity:
         raise ConfigError(
             f"the checkpoint in {folder} belongs to other data, settings or seed; repeat the command that wrote it, or run "
@@ -84,9 +93,16 @@ def read(folder: Path, identity: str) -> Stored:
         return {name.removeprefix(f"{prefix}:"): t for name, t in tensors.items() if name.startswith(f"{prefix}:")}
 
     optimisers = [part(f"optimiser{index}") for index in range(meta.pop("optimisers"))]
-    stage, outcomes = meta.pop("stage"), meta.pop("outcomes")
+    stage, outcomes, earlier = meta.pop("stage"), meta.pop("outcomes"), meta.pop("earlier")
     snapshot = {name: part(name) for name in ("module", "average", "best")} | {"optimisers": optimisers, "meta": meta}
-    return Stored(stage, snapshot, [part(f"finished{index}") for index in range(len(outcomes))], outcomes)
+    return Stored(stage, snapshot, [part(f"finished{index}") for index in range(len(outcomes))], outcomes, earlier)
+
+
+def damaged(folder: Path | None, error: Exception) -> ArtifactError:
+    """Return the refusal of a checkpoint that cannot be read or does not fit the model."""
+    return ArtifactError(
+        f"the checkpoint in {folder} is damaged ({type(error).__name__}: {error}); delete it and run without --resume."
+    )
 
 
 def remove(folder: Path) -> None:

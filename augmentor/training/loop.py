@@ -26,6 +26,7 @@ from augmentor.training.batches import Batches
 
 RECOVERIES = 3
 CHECKPOINT_SECONDS = 30.0
+ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW remembers of a parameter
 
 
 @dataclass
@@ -83,7 +84,7 @@ def train(model: Trained, encoded: Encoded, rng: Stream, run: Run) -> Summary:
     fabric = Fabric(accelerator=_accelerator(run.device), devices=1)
     model.initialise(encoded, rng.child("weights"))
     stored = checkpoint.read(run.checkpoint, run.identity) if run.resume and run.checkpoint else None
-    summary = Summary()
+    summary = Summary(history=list(stored.history) if stored else [])
     started = time.monotonic()
     stages = model.stages()
     finished: list[dict[str, torch.Tensor]] = []
@@ -92,12 +93,10 @@ def train(model: Trained, encoded: Encoded, rng: Stream, run: Run) -> Summary:
         left = None if run.seconds is None else max(run.seconds - (time.monotonic() - started), 1.0)
         limit = None if left is None else left / (len(stages) - position)
         loop = _StageLoop(fabric, stage, position, encoded, rng.child(stage.name), run, limit)
-        if stored is not None and stored.stage > position:
-            loop.skip(stored.finished[position], stored.outcomes[position])
-        else:
-            if stored is not None and stored.stage == position:
-                loop.restore(stored)
-            loop.finished, loop.outcomes = finished, summary.stages
+        if stored is not None:
+            _continue(loop, stored)
+        if stored is None or stored.stage <= position:
+            loop.finished, loop.outcomes, loop.earlier = finished, summary.stages, summary.history
             loop.run_epochs()
         summary.history += loop.history
         summary.stages.append(loop.outcome())
@@ -146,6 +145,7 @@ class _StageLoop:
         self.history: list[dict[str, Any]] = []
         self.finished: list[dict[str, torch.Tensor]] = []
         self.outcomes: list[dict[str, Any]] = []
+        self.earlier: list[dict[str, Any]] = []
         self.reason = "all epochs run"
 
     def run_epochs(self) -> None:
@@ -336,7 +336,7 @@ class _StageLoop:
         assert self.run.checkpoint is not None
         checkpoint.write(
             self.run.checkpoint,
-            checkpoint.Stored(self.position, snapshot, self.finished, self.outcomes),
+            checkpoint.Stored(self.position, snapshot, self.finished, self.outcomes, self.earlier),
             self.run.identity,
         )
 
@@ -362,6 +362,17 @@ class _StageLoop:
             "best_validation": None if not math.isfinite(self.best_loss) else round(self.best_loss, 6),
             "best_epoch": self.best_epoch,
         }
+
+
+def _continue(loop: _StageLoop, stored: checkpoint.Stored) -> None:
+    """Bring a stage to where the checkpoint left it: finished, in its middle, or not begun."""
+    try:
+        if stored.stage > loop.position:
+            loop.skip(stored.finished[loop.position], stored.outcomes[loop.position])
+        elif stored.stage == loop.position:
+            loop.restore(stored)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise checkpoint.damaged(loop.run.checkpoint, error) from None
 
 
 def _rate(schedule: str, progress: float) -> float:
@@ -418,4 +429,7 @@ def _load_optimiser(optimiser: Any, tensors: dict[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = tensor.clone()
+    for parameter, own in state.items():
+        if own.keys() != ADAM:
+            raise ValueError(f"parameter {parameter} of the optimiser has {sorted(own)} instead of {sorted(ADAM)}")
     optimiser.load_state_dict({**whole, "state": state})

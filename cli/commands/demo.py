@@ -21,9 +21,10 @@ def add(app: typer.Typer) -> None:
 
 def demo(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to put everything.")] = Path("demo"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put everything.")] = Path("demo"),
     genes: Annotated[int, typer.Option(help="Genes to model.", metavar="N")] = GENES,
     model: Annotated[str, typer.Option(help="Kind of generator.", metavar="NAME")] = "auto",
+    only: Annotated[str | None, typer.Option(help="Metrics to compute: a,b.", metavar="NAMES")] = None,
 ) -> None:
     """Fit, sample and evaluate on bundled real data (PBMC3k)."""
     import augmentor_data
@@ -40,6 +41,7 @@ def demo(
         terminal,
         *("evaluate", synthetic, "--real", data, "--label", "celltype", "--artifact", artifact),
         *("--json", folder / "report.json", "--html", page, "--figures", folder / "figures"),
+        *(("--only", only) if only else ()),
     )
     terminal.result(f"the report is in {page.resolve()}")
 

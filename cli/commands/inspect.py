@@ -21,7 +21,7 @@ def add(app: typer.Typer) -> None:
 
 def inspect(
     ctx: typer.Context,
-    artifact: Annotated[Path, typer.Argument(metavar="[ARTIFACT]", help="A fitted model.")] = Path("model.augment"),
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A fitted model.")] = Path("model.augment"),
     as_json: o.AsJson = False,
 ) -> None:
     """Show the model card of an artifact."""
@@ -60,7 +60,7 @@ def card(artifact: Path, manifest: Manifest) -> str:
             f"{split.holdout_rows:,} held out for evaluation",
         ),
     ]
-    lines += [_line(f"label {name}", o.rows_of(counts, most=40)) for name, counts in manifest.data.labels.items()]
+    lines += [_line("labels", f"{name}: {o.rows_of(counts, most=40)}") for name, counts in manifest.data.labels.items()]
     if manifest.choice is not None:
         lines += ["", *_choice(manifest.choice)]
     stages: Any = manifest.training.get("stages", [])
@@ -105,7 +105,8 @@ def _choice(choice: dict[str, Any]) -> list[str]:
         ]
         widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
         lines += [
-            " " * 14 + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in cells
+            f"{'':14}{'  '.join(text.ljust(width) for text, width in zip(row, widths, strict=True))}".rstrip()
+            for row in cells
         ]
     return lines
 

@@ -19,7 +19,7 @@ def add(app: typer.Typer) -> None:
 
 def sample(
     ctx: typer.Context,
-    artifact: Annotated[Path, typer.Argument(metavar="[ARTIFACT]", help="A fitted model.")] = Path("model.augment"),
+    artifact: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A fitted model.")] = Path("model.augment"),
     n: Annotated[
         int | None, typer.Option("-n", help="Rows in all; as many as were learned from if not given.", metavar="N")
     ] = None,

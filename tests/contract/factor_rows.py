@@ -61,4 +61,4 @@ def independent(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.nd
 
 def same_size(x: np.ndarray, rng: np.random.Generator, total: int = 1500) -> np.ndarray:
     """Draw every row again with the same total."""
-    return np.stack([rng.multinomial(total, row / row.sum()) for row in x]).astype(np.float32)
+    return np.stack([rng.multinomial(total, row / row.sum()) for row in x.astype(np.float64)]).astype(np.float32)

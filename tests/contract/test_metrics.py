@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from factor_rows import GENES, LABELS, dataset, independent, same_size, shrunk, simulate
 
-from augmentor.core.dataset import Dataset
+from augmentor.core.dataset import Dataset, as_dense
 from augmentor.core.errors import ConfigError, DataError, LabelError, SchemaMismatch
 from augmentor.core.registry import METRICS
 from augmentor.core.space import Space
@@ -30,7 +30,7 @@ FAST = [name for name in NAMES if name != "embedding_overlap"]
 @pytest.fixture(scope="module")
 def real() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """T, H and fresh rows of one law."""
-    return {"train": simulate(480, 1), "holdout": simulate(480, 2), "fresh": simulate(480, 3)}
+    return {"train": simulate(400, 1), "holdout": simulate(400, 2), "fresh": simulate(400, 3)}
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def _scores(report: Report) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def axioms() -> dict[str, dict[str, Any]]:
-    """The same three sets told in four ways."""
-    rows = {"s": _small(4, 200), "t": _small(5, 200), "h": _small(6, 208)}
+    """The same three sets told twice alike, and once with everything told otherwise that must not matter."""
+    rows = {"s": _small(4, 140), "t": _small(5, 140), "h": _small(6, 120)}
     rng = np.random.default_rng(0)
     genes = tuple(f"g{i:03d}" for i in range(80))
 
@@ -105,15 +105,12 @@ def axioms() -> dict[str, dict[str, Any]]:
         made = []
         for x, y in rows.values():
             labels, names, dense = LABELS, genes, False
-            if how == "rows":
+            if how == "otherwise":
                 order = rng.permutation(len(x))
                 x, y = x[order], y[order]
-            if how == "genes":
                 order = rng.permutation(80)
                 x, names = x[:, order], tuple(genes[i] for i in order)
-            if how == "categories":
                 labels, y = LABELS[::-1], len(LABELS) - 1 - y
-            if how == "dense":
                 dense = True
             made.append(dataset(x, y, labels=labels, genes=names, dense=dense))
         return evaluate(*made, metrics=FAST, n_max=100)
@@ -121,12 +118,14 @@ def axioms() -> dict[str, dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(discriminator, "TREES", 8)
         patch.setattr("augmentor.evaluation.learners.TREES", 8)
-        return {how: _scores(told(how)) for how in ("plain", "again", "rows", "genes", "categories", "dense")}
+        return {how: _scores(told(how)) for how in ("plain", "again", "otherwise")}
 
 
-@pytest.mark.parametrize("how", ["again", "rows", "genes", "categories", "dense"])
+@pytest.mark.parametrize("how", ["again", "otherwise"])
 @pytest.mark.parametrize("name", FAST)
-def test_axioms(axioms: dict[str, dict[str, Any]], name: str, how: str) -> None:
+def test_same_seed_and_order_of_rows_genes_categories_and_storage(
+    axioms: dict[str, dict[str, Any]], name: str, how: str
+) -> None:
     for spec in METRICS.get(name)().scores:
         assert axioms[how]["scores"][spec.name] == axioms["plain"]["scores"][spec.name]
 
@@ -183,7 +182,7 @@ def test_noisy_copies_are_a_leak(real: dict[str, tuple[np.ndarray, np.ndarray]],
 
 
 def test_bootstrap_repeats_are_found(sets: dict[str, Dataset]) -> None:
-    rows = np.random.default_rng(0).integers(0, 480, 480)
+    rows = np.random.default_rng(0).integers(0, 400, 400)
     report = evaluate(sets["train"].take(rows), sets["train"], sets["holdout"], metrics=("duplicates", "mmd"))
     assert report["inner"].value == pytest.approx(np.exp(-1), abs=0.06)
     assert report["mmd"].value is not None
@@ -236,15 +235,18 @@ def test_shrunk_rows(real: dict[str, tuple[np.ndarray, np.ndarray]], sets: dict[
     assert report.verdicts["fidelity"].verdict in ("poor", "distinguishable")
 
 
-def test_half_of_one_label_dropped(real: dict[str, tuple[np.ndarray, np.ndarray]], sets: dict[str, Dataset]) -> None:
+def test_half_of_one_label_dropped(
+    real: dict[str, tuple[np.ndarray, np.ndarray]], sets: dict[str, Dataset], fresh: Report
+) -> None:
     x, y = real["fresh"]
-    direction = np.log1p(x[y == 0]) - np.log1p(x[y == 0]).mean(axis=0)
-    side = np.linalg.svd(direction, full_matrices=False)[0][:, 0] > 0
+    rows = np.log1p(x[y == 0] / x[y == 0].sum(axis=1, keepdims=True) * 1000)
+    side = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[0][:, 0] > 0
     kept = np.concatenate([np.flatnonzero(y == 0)[side], np.flatnonzero(y != 0)])
-    report = evaluate(
-        dataset(x[kept], y[kept]), sets["train"], sets["holdout"], metrics=("precision_recall", "mmd", "label_balance")
-    )
+    chosen = ("precision_recall", "mmd", "label_balance")
+    report = evaluate(dataset(x[kept], y[kept]), sets["train"], sets["holdout"], metrics=chosen)
     assert report["mmd"].worst[0] == "A"  # type: ignore[index]
+    assert report["recall"].worst[0] == "A"  # type: ignore[index]
+    assert report["recall"].per_label["A"].value < fresh["recall"].per_label["A"].value - 0.1  # type: ignore[operator]
     assert report["label_balance"].value > 0.05
 
 
@@ -269,6 +271,11 @@ def test_library_size_collapsed(
     assert report["fold_change.slope"].value == pytest.approx(1.0, abs=0.15)
 
 
+@pytest.fixture
+def small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discriminator, "TREES", 40)
+
+
 # --- the detector --------------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +287,7 @@ def _aucs(pair: Pair) -> dict[str, float | None]:
     return {name.rpartition(".")[2]: item.value for name, item in discriminator.Metric().measure(pair).items()}
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_detector_is_blind_to_real_rows(sets: dict[str, Dataset]) -> None:
     frame = _frame(sets, sets["fresh"])
     found = [_aucs(frame.pair("matched", arm, fold)) for arm, fold in (("synthetic", 0), ("ceiling", 1))]
@@ -287,25 +295,28 @@ def test_detector_is_blind_to_real_rows(sets: dict[str, Dataset]) -> None:
         assert np.mean([aucs[name] for aucs in found if aucs[name] is not None]) == pytest.approx(0.5, abs=0.06)
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_detector_sees_lost_dependence_only_as_a_forest(sets: dict[str, Dataset]) -> None:
     aucs = _aucs(_frame(sets, sets["fresh"]).pair("matched", "independent", 0))
     assert aucs["rf_pcs"] > 0.65  # type: ignore[operator]
     assert aucs["lr_pcs"] == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_detector_reports_anti_learning_raw(sets: dict[str, Dataset]) -> None:
     """Known defect 9: rows made from the very rows they are compared with score below one half, and are flagged so."""
     frame = _frame(sets, sets["fresh"])
     pair = frame.pair("matched", "synthetic", 0)
-    x = pair.real.sample.x.toarray()
+    x = as_dense(pair.real.sample.x).copy()
     x[:, 0] += 1
     twins = align(dataset(x, pair.real.y), sets["train"], sets["holdout"]).synthetic
     made = Pair("synthetic", Side(twins, pair.basis), pair.real, pair.labels, pair.genes, pair.stream)
     assert _aucs(made)["rf_genes"] < 0.4  # type: ignore[operator]
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_defect_13_a_space_fitted_on_train_betrays_real_rows(sets: dict[str, Dataset]) -> None:
-    frame = _frame(sets, sets["train"], n_max=480)
+    frame = _frame(sets, sets["train"], n_max=400)
     pair = frame.pair("matched", "ceiling", 0)
     assert _aucs(pair)["rf_pcs"] == pytest.approx(0.5, abs=0.12)
     bad = Basis.fitted(pair.synthetic.sample, Space.COUNTS, pair.basis.target)
@@ -313,6 +324,7 @@ def test_defect_13_a_space_fitted_on_train_betrays_real_rows(sets: dict[str, Dat
     assert _aucs(Pair("ceiling", *sides, pair.labels, pair.genes, pair.stream))["rf_pcs"] > 0.62  # type: ignore[operator]
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_symmetric_policy_is_blind_to_real_rows_too(sets: dict[str, Dataset]) -> None:
     few = sets["holdout"].take(np.arange(160))
     frame = Frame(align(sets["fresh"], sets["train"], few), seed=0, n_max=2000)
@@ -350,7 +362,7 @@ def test_defect_8_rows_are_normalised_by_their_own_totals(
 
 
 def test_defect_10_training_rows_as_holdout_are_refused(sets: dict[str, Dataset]) -> None:
-    with pytest.raises(DataError, match="480 of 480 held-out rows are also training rows"):
+    with pytest.raises(DataError, match="400 of 400 held-out rows are also training rows"):
         evaluate(sets["fresh"], sets["train"], sets["train"], metrics=("validity",))
     report = evaluate(sets["fresh"], sets["train"], sets["train"], metrics=("validity",), allow_overlap=True)
     assert "overlap" in {item.code for item in report.warnings}
@@ -367,11 +379,11 @@ def test_labels_are_matched_as_strings(
 ) -> None:
     x, y = real["fresh"]
     strange = dataset(x, y, labels=("W", "X", "Y", "Z"))
-    with pytest.raises(LabelError, match="none of the 480 synthetic rows has a value of 'type'"):
+    with pytest.raises(LabelError, match="none of the 400 synthetic rows has a value of 'type'"):
         evaluate(strange, sets["train"], sets["holdout"])
     partly = dataset(x, y, labels=("A", "B", "C", "Z"))
     report = evaluate(partly, sets["train"], sets["holdout"], metrics=("label_balance",))
-    assert report.data["synthetic"].labels["Z"] == 120
+    assert report.data["synthetic"].labels["Z"] == 100
     assert "unknown_labels" in {item.code for item in report.warnings}
 
 
@@ -415,7 +427,7 @@ def test_a_spent_budget_skips_by_name(sets: dict[str, Dataset]) -> None:
 
 def test_plan_replaces_the_real_frequencies(sets: dict[str, Dataset]) -> None:
     some = sets["fresh"].take(np.flatnonzero(sets["fresh"].codes[:, 0] == 0))
-    report = evaluate(some, sets["train"], sets["holdout"], metrics=("label_balance",), plan={"A": 120})
+    report = evaluate(some, sets["train"], sets["holdout"], metrics=("label_balance",), plan={"A": 100})
     assert report["label_balance"].value == 0.0 and report["label_balance"].detail["reference"] == "plan"
 
 

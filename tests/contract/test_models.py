@@ -10,9 +10,10 @@ import copy
 import itertools
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,13 +32,12 @@ from augmentor.fitted import Fitted
 from augmentor.fitting import configure
 from augmentor.sampling import LabelPlan, concatenate, draw, plan, stream
 
-# (model, check) -> reason
-GAPS: dict[tuple[str, str], str] = {}
+# (model, data, check) -> reason; each is a strict xfail
+GAPS: dict[tuple[str, str | None, str], str] = {
+    ("gaussian", "log", "learns_zero_fractions"): "a Gaussian has no atom at zero; fit log data with calibrate=True",
+}
 
 DATA = ("counts", "log", "continuous")
-# Learning: the error against the training rows, as a share of the error of rows whose labels were permuted. A generator
-# that ignores labels scores about 1, rows drawn from the training rows about 0.2; no chance alarm in 1,000 fixed-seed runs.
-LEARNT = {"means": 0.6, "variances": 0.8, "zeros": 0.6}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,7 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for model, name in itertools.product(MODELS.names(), data):
         if trained_only and not MODELS.get(model).spec.trained:
             continue
-        gap = GAPS.get((model, check))
+        gap = GAPS.get((model, name, check))
         marks = [pytest.mark.xfail(strict=True, reason=gap)] if gap else []
         values, ids = ((model,), model) if name is None else ((model, name), f"{model}-{name}")
         cases.append(pytest.param(*values, id=ids, marks=marks))
@@ -195,7 +195,7 @@ def test_drawing_is_pure(model: str, data: str) -> None:
 
 def test_labels_are_exact(model: str, data: str) -> None:
     fitted = small_data.fitted(model, data)
-    wanted = {label: n for label, n in zip(fitted.conditions, (3, 0, 17, 1, 8), strict=False)}
+    wanted = dict(zip(fitted.conditions, (3, 0, 17, 1, 8), strict=False))
     rows = draw(fitted, plan(fitted, wanted), 0)
     found = dict(zip(*np.unique(rows.labels().astype(str), return_counts=True), strict=True))
     assert found == {label: n for label, n in wanted.items() if n}
@@ -245,11 +245,18 @@ def test_model_draws_float32_rows(model: str, data: str) -> None:
     assert empty.shape == (0, encoded.layout.features)
 
 
-def test_learns(model: str, data: str) -> None:
-    """After a tiny budget, without calibration, it beats rows with permuted labels on every class moment."""
-    error, floor = errors(small_data.bare(model, data), small(data))
-    for name, most in LEARNT.items():
-        assert error[name] <= most * floor[name], f"class {name}: {error[name]:.4f}, permuted labels {floor[name]:.4f}"
+def test_learns_class_means(model: str, data: str) -> None:
+    """After a tiny budget, without calibration, it beats rows with permuted labels."""
+    beats_the_floor(small_data.bare(model, data), small(data), "means", 0.6)
+
+
+def test_learns_class_variances(model: str, data: str) -> None:
+    beats_the_floor(small_data.bare(model, data), small(data), "variances", 0.8)
+
+
+def test_learns_zero_fractions(model: str, data: str) -> None:
+    """As a user gets it: continuous models need calibration for the zeros of log data."""
+    beats_the_floor(small_data.fitted(model, data), small(data), "zeros", 0.6)
 
 
 def test_within_class_variance(model: str, data: str) -> None:
@@ -383,24 +390,20 @@ def test_missing_values_are_refused_or_modelled_as_declared(model: str) -> None:
 # --- helpers ---------------------------------------------------------------------------------------------------------
 
 
-class unchanged_globals:
+@contextmanager
+def unchanged_globals() -> Iterator[None]:
     """Assert that a block consumes no global randomness: Python's, NumPy's, torch's."""
+    before = global_randomness()
+    yield
+    assert global_randomness() == before
 
-    def __enter__(self) -> None:
-        import torch
 
-        self.torch = torch
-        self.before = (random.getstate(), np.random.get_state(legacy=False), torch.random.get_rng_state().clone())
+def global_randomness() -> tuple[object, ...]:
+    """State of every global generator, comparable."""
+    import torch
 
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        if kind is not None:
-            return
-        python, numpy, torch = self.before
-        assert random.getstate() == python
-        now = np.random.get_state(legacy=False)
-        assert_array_equal(now["state"]["key"], numpy["state"]["key"])  # type: ignore[call-overload]
-        assert now["state"]["pos"] == numpy["state"]["pos"]  # type: ignore[call-overload]
-        assert bool((self.torch.random.get_rng_state() == torch).all())
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - read, to see that nobody else touched it
+    return random.getstate(), str(numpy), numpy["state"]["key"].tobytes(), torch.random.get_rng_state().tolist()
 
 
 def resident_bytes() -> int:
@@ -430,15 +433,21 @@ def names(dataset: Dataset) -> np.ndarray:
     return dataset.labels().astype(str) if dataset.schema.labels else np.full(len(dataset), "all")
 
 
-def errors(fitted: Fitted, whole: Dataset) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean absolute error of class moments, of drawn rows and of the training rows with permuted labels."""
+def beats_the_floor(fitted: Fitted, whole: Dataset, moment: str, most: float) -> None:
+    """Assert that the error of a class moment is at most a share of that of training rows with permuted labels.
+
+    A generator that ignores labels scores about 1, training rows drawn again 0.05 (counts) to 0.2 (83 tumours).
+    """
     real = small_data.frequent(whole)
     codes, x = real.codes[:, 0], small_data.logged(real)
-    truth = small_data.moments(x, codes)
     rows = drawn_like(fitted, real)
-    ours = small_data.moments(small_data.logged(rows), rows.codes[:, 0])
-    permuted = small_data.moments(x, Stream(0).child("floor").numpy().permutation(codes))
-    return tuple({name: float(np.abs(m[name] - truth[name]).mean()) for name in truth} for m in (ours, permuted))  # type: ignore[return-value]
+    permuted = Stream(0).child("floor").numpy().permutation(codes)
+    truth, ours, floor = (
+        small_data.moments(values, of)[moment]
+        for values, of in ((x, codes), (small_data.logged(rows), rows.codes[:, 0]), (x, permuted))
+    )
+    error, worst = np.abs(ours - truth).mean(), np.abs(floor - truth).mean()
+    assert error <= most * worst, f"error of class {moment} {error:.4f}, with permuted labels {worst:.4f}"
 
 
 def check_rows(rows: Dataset, real: Dataset) -> None:
@@ -476,5 +485,3 @@ def same_rows(a: Dataset, b: Dataset) -> None:
     assert_array_equal(as_dense(a.x), as_dense(b.x))
     assert_array_equal(a.codes, b.codes)
     assert_array_equal(a.names, b.names)
-
-

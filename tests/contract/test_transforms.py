@@ -132,7 +132,9 @@ def test_keeps_float32_and_its_argument(name: str) -> None:
     assert_array_equal(x, kept)
 
 
-@pytest.mark.parametrize("name", [n for n in TRANSFORMS.names() if TRANSFORMS.get(n).accepts in (Space.COUNTS, Space.LOG)])
+@pytest.mark.parametrize(
+    "name", [n for n in TRANSFORMS.names() if TRANSFORMS.get(n).accepts in (Space.COUNTS, Space.LOG)]
+)
 def test_sparse_is_dense(name: str) -> None:
     x = example(name)
     (dense, size), (thin, _) = fitted(name, x), fitted(name, sparse.csr_matrix(x))
@@ -227,7 +229,9 @@ def test_lognorm_rows_have_the_target_size() -> None:
 
 def test_nonnegative_makes_exact_zeros() -> None:
     step, _ = fitted("nonnegative", np.array([[0, 0.5], [2, 0]], dtype=np.float32))
-    assert_array_equal(step.inverse(np.array([[-1, 0.2, 0.26, 3]], dtype=np.float32), None), [[0, 0, np.float32(0.26), 3]])
+    assert_array_equal(
+        step.inverse(np.array([[-1, 0.2, 0.26, 3]], dtype=np.float32), None), [[0, 0, np.float32(0.26), 3]]
+    )
 
 
 def test_standardise_gives_mean_zero_variance_one() -> None:

@@ -11,14 +11,12 @@ import numpy as np
 
 from augmentor.core.random import Stream
 from augmentor.evaluation.contract import Measured, Measures, Setup
-from augmentor.evaluation.learners import trained
+from augmentor.evaluation.learners import LEARNERS, trained
 from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.rows import Sample
 from augmentor.evaluation.score import ScoreSpec
 from augmentor.evaluation.spaces import Basis
 
-# Forests differ by their seed: three of them, averaged.
-SEEDS = {"lr": 1, "rf": 3}
 NAMES = {"lr": "logistic regression", "rf": "random forest"}
 
 GAIN = ScoreSpec(
@@ -55,18 +53,14 @@ class Metric:
         size = len(pair.labels)
         bases = [Basis.fitted(rows, pair.space, pair.basis.target) for rows in (train, both)]
         gains: dict[str, tuple[float, float, float]] = {}
-        for kind, seeds in SEEDS.items():
-            before, after = [], []
-            for seed in range(seeds):
-                stream = Stream(pair.stream.seed).child("gain", kind, seed)
-                alone = trained(kind, train, bases[0], stream)
-                joint = trained(kind, both, bases[1], stream, alone.penalty)
-                before.append(alone.votes(real, size))
-                after.append(joint.votes(real, size))
-            hits = [np.mean([v.called == v.truth for v in votes], axis=0) for votes in (before, after)]
-            base = float(np.mean([v.accuracy for v in before]))
-            gain = float(np.mean([v.accuracy for v in after])) - base
-            gains[kind] = gain, before[0].sd(hits[1] - hits[0]), base
+        for kind in LEARNERS:
+            # one stream for both: they differ in their rows, not in their luck
+            stream = Stream(pair.stream.seed).child("gain", kind)
+            alone = trained(kind, train, bases[0], stream)
+            joint = trained(kind, both, bases[1], stream, alone.penalty)
+            before, after = alone.votes(real, size), joint.votes(real, size)
+            change = (after.called == after.truth).astype(np.float64) - (before.called == before.truth)
+            gains[kind] = after.accuracy - before.accuracy, before.sd(change), before.accuracy
         # the learner is fixed beforehand, not picked on the held-out rows
         gain, sd, base = gains["lr"]
         low, high = gain - 1.96 * sd, gain + 1.96 * sd

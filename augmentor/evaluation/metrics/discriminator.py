@@ -18,6 +18,7 @@ from augmentor.core.random import Stream
 from augmentor.evaluation.columns import auc, rounded
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.folds import balanced_folds
 from augmentor.evaluation.pair import ENOUGH, Pair
 from augmentor.evaluation.score import Score, ScoreSpec
 
@@ -72,7 +73,7 @@ class Metric:
         task = _Task(pair)
         if n < SMALL:
             out = {spec.name: Measured.none(f"only {n} rows a side; {SMALL} are needed") for spec in self.scores}
-            return out | {SPECS["lr_pcs"].name: task.small()}
+            return out | {SPECS["lr_pcs"].name: task.small(permute=pair.arm == "synthetic" and pair.whole is None)}
         genes, pcs = task.genes, task.pcs
         return {
             SPECS["rf_genes"].name: task.run("rf", genes[:, :FOREST_GENES]),
@@ -112,13 +113,17 @@ class _Task:
         self.target = np.repeat([1, 0], [len(a), len(b)])
         self.label = np.concatenate([a.y, b.y])
         self.groups = _groups(pair)
+        self._folds: dict[int, list[tuple[NDArray[np.intp], NDArray[np.intp]]]] = {}
         self.genes = np.concatenate([a.log, b.log])
         self.pcs = np.concatenate([a.pcs, b.pcs]).astype(np.float32)
 
     def folds(self, repeat: int = 0) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Split by label and origin, equal rows (and groups) together."""
-        fold = balanced_folds(self.label, self.target, self.groups, self.stream.child("folds", repeat).numpy())
-        return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(FOLDS)]
+        if repeat not in self._folds:
+            rng = self.stream.child("folds", repeat).numpy()
+            fold = balanced_folds(self.label, self.target, self.groups, rng, folds=FOLDS)
+            self._folds[repeat] = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(FOLDS)]
+        return self._folds[repeat]
 
     def run(self, learner: str, x: NDArray[np.float32]) -> Measured:
         """Return the mean of the folds' AUCs, also among the rows of each label."""
@@ -156,62 +161,39 @@ class _Task:
         judged = self.target[rows] == 1
         return auc(votes[rows[judged]], votes[rows[~judged]])
 
-    def small(self) -> Measured:
-        """Ridge regression on few components, 10 times repeated 5-fold, with a permutation p-value."""
-        from sklearn.linear_model import RidgeClassifier
-
-        x = self.pcs[:, :SMALL_PCS]
+    def small(self, *, permute: bool) -> Measured:
+        """Ridge regression on few components, 10 times repeated 5-fold; on demand with a permutation p-value."""
+        x = self.pcs[:, :SMALL_PCS].astype(np.float64)
+        folds = [self.folds(repeat) for repeat in range(SMALL_REPEATS)]
         votes = np.zeros(len(self.target))
 
         def mean_auc(target: NDArray[np.intp], repeats: int) -> float:
             found = []
-            for repeat in range(repeats):
-                for fit, test in self.folds(repeat):
-                    if len(np.unique(target[test])) == 2 and len(np.unique(target[fit])) == 2:
-                        model = RidgeClassifier(alpha=float(len(fit))).fit(x[fit], target[fit])
-                        votes[test] = model.decision_function(x[test])
-                        judged = target[test] == 1
-                        found.append(auc(votes[test[judged]], votes[test[~judged]]))
+            for fit, test in (pair for splits in folds[:repeats] for pair in splits):
+                if len(np.unique(target[test])) == 2 and len(np.unique(target[fit])) == 2:
+                    votes[test] = _ridge(x[fit], target[fit], x[test])
+                    judged = target[test] == 1
+                    found.append(auc(votes[test[judged]], votes[test[~judged]]))
             return float(np.mean(found)) if found else 0.5
 
         value = mean_auc(self.target, SMALL_REPEATS)
         figure = _curve(self.target, votes)
-        rng = self.stream.child("permutation").numpy()
-        null = np.array([mean_auc(rng.permutation(self.target), 1) for _ in range(100)])
-        p = float((1 + (null >= value).sum()) / (1 + len(null)))
-        return Measured(value, detail={"learner": "ridge on components", "p_value": p}, figure=figure)
+        detail: dict[str, Any] = {"learner": "ridge on components"}
+        if permute:
+            rng = self.stream.child("permutation").numpy()
+            null = np.array([mean_auc(rng.permutation(self.target), 1) for _ in range(100)])
+            detail["p_value"] = float((1 + (null >= mean_auc(self.target, 1)).sum()) / (1 + len(null)))
+        return Measured(value, detail=detail, figure=figure)
 
 
-def balanced_folds(
-    label: NDArray[np.intp], target: NDArray[np.intp], groups: NDArray[np.intp], rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """Return a fold for every row such that every fold holds as many judged as real rows of every label.
-
-    Folds that are balanced over all labels only are not enough: leave out one judged row of a label and the rest of that
-    label is mostly real, so that a classifier calls the row real; real rows against real rows then score an AUC below 0.4.
-
-    Args:
-        label: ``(rows,)`` label positions.
-        target: ``(rows,)`` 1 for judged, 0 for real rows.
-        groups: ``(rows,)`` rows of one group stay in one fold.
-        rng: order of the rows.
-    """
-    stratum = label * 2 + target
-    members: dict[int, list[int]] = {}
-    order = rng.permutation(len(label))
-    for row in order[np.argsort(label[order], kind="stable")]:
-        members.setdefault(int(groups[row]), []).append(int(row))
-    load = np.zeros((FOLDS, int(stratum.max()) + 1))
-    first = np.concatenate([[0], np.cumsum(np.bincount(label) // 2)])
-    fold = np.empty(len(label), dtype=np.intp)
-    # large groups first, while there is room for them
-    for rows in sorted(members.values(), key=len, reverse=True):
-        strata = stratum[rows]
-        turn = (np.arange(FOLDS) - first[label[rows[0]]]) % FOLDS
-        chosen = int(np.lexsort((turn, load[:, strata].sum(axis=1)))[0])
-        fold[rows] = chosen
-        np.add.at(load[chosen], strata, 1)
-    return fold
+def _ridge(x: NDArray[np.float64], target: NDArray[np.intp], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the fitted response of ``rows``, 1 for judged and -1 for real, penalty as large as the number of rows."""
+    centre, y = x.mean(axis=0), 2.0 * target - 1.0
+    scale = x.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    z = (x - centre) / scale
+    weights = np.linalg.solve(z.T @ z + len(x) * np.eye(x.shape[1]), z.T @ (y - y.mean()))
+    return ((rows - centre) / scale) @ weights
 
 
 def _groups(pair: Pair) -> NDArray[np.intp]:

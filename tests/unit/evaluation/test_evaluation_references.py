@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import sparse, spatial, stats
@@ -11,10 +13,10 @@ from small_rows import pair, sample
 from augmentor.core.random import Stream
 from augmentor.core.space import Space
 from augmentor.evaluation.columns import auc, ks_and_w1, pearson, spearman, variances, zero_fractions
+from augmentor.evaluation.folds import balanced_folds
 from augmentor.evaluation.learners import Votes
 from augmentor.evaluation.metrics import (
     correlation,
-    discriminator,
     divergence,
     embedding_overlap,
     fold_change,
@@ -139,7 +141,7 @@ def test_divergence_against_scipy_and_known_edges(rng: np.random.Generator) -> N
     def share(values: np.ndarray) -> np.ndarray:
         counts = [np.sum(values == 0)]
         bounds = [-np.inf, *edges, np.inf]
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        for low, high in pairwise(bounds):
             counts.append(np.sum((values != 0) & (values >= low) & (values < high)))
         return (np.array(counts) + 0.5) / (len(values) + size / 2)
 
@@ -192,20 +194,20 @@ def test_overlap_of_equal_and_distant_clouds(rng: np.random.Generator) -> None:
     assert embedding_overlap.overlap(a, a) == pytest.approx(1.0, abs=0.03)
     assert embedding_overlap.overlap(a + 50, b) < 0.01
     # two unit Gaussians two standard deviations apart overlap by 2 Phi(-1)
-    assert embedding_overlap.overlap(a + [2, 0], b) == pytest.approx(2 * stats.norm.cdf(-1), abs=0.04)
+    assert embedding_overlap.overlap(a + np.array([2.0, 0.0]), b) == pytest.approx(2 * stats.norm.cdf(-1), abs=0.04)
 
 
 def test_folds_hold_as_many_of_either_kind_of_every_label(rng: np.random.Generator) -> None:
     label = np.concatenate([np.repeat([0, 1, 2], [3, 7, 40])] * 2)
     target = np.repeat([1, 0], 50)
-    fold = discriminator.balanced_folds(label, target, np.arange(100), rng)
+    fold = balanced_folds(label, target, np.arange(100), rng, folds=5)
     for i in range(5):
         for code in range(3):
             inside = target[(fold == i) & (label == code)]
             assert (inside == 1).sum() == (inside == 0).sum()
     assert np.ptp(np.bincount(fold)) <= 4
     groups = np.arange(100) // 4
-    fold = discriminator.balanced_folds(label, target, groups, rng)
+    fold = balanced_folds(label, target, groups, rng, folds=5)
     assert all(len(set(fold[groups == g])) == 1 for g in range(25))
 
 

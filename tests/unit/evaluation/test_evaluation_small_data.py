@@ -88,8 +88,6 @@ def test_constant_zero_and_repeated_genes_and_rows() -> None:
 
 
 def test_a_mixed_table_with_gaps_and_other_category_codes() -> None:
-    rng = np.random.default_rng(0)
-
     def table(levels: tuple[str, ...], seed: int) -> Dataset:
         local = np.random.default_rng(seed)
         age = local.normal(50, 10, 80)
@@ -103,7 +101,6 @@ def test_a_mixed_table_with_gaps_and_other_category_codes() -> None:
             levels=(None, levels, None),
         )
 
-    del rng
     plain = [table(("no", "yes"), i) for i in range(3)]
     recoded = [table(("yes", "no"), 0), *plain[1:]]
     first, second = (evaluate(*sets, metrics=["mmd", "moments", "validity", "transfer"]) for sets in (plain, recoded))

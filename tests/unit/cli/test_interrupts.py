@@ -1,0 +1,50 @@
+"""The first Ctrl-C during training is a question, every other one an order."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from augmentor_cli.interrupts import Stopping, Terminated, stoppable, terminable
+from augmentor_cli.terminal import Terminal
+
+from augmentor.core.progress import Progress, silent
+
+
+def test_before_training_it_interrupts_at_once() -> None:
+    stopping = Stopping(Terminal(quiet=True), silent)
+    with pytest.raises(KeyboardInterrupt):
+        stopping.signalled(signal.SIGINT, None)
+
+
+def test_during_training_it_asks_first_and_interrupts_second() -> None:
+    stopping = Stopping(Terminal(quiet=True), silent)
+    assert not stopping()
+    stopping.listen(Progress("cvae", 1, 10, "epochs"))
+    stopping.signalled(signal.SIGINT, None)
+    assert stopping()
+    with pytest.raises(KeyboardInterrupt):
+        stopping.signalled(signal.SIGINT, None)
+
+
+def test_after_training_it_interrupts_at_once() -> None:
+    stopping = Stopping(Terminal(quiet=True), silent)
+    stopping()
+    stopping.listen(Progress("cvae", note="calibrating margins"))
+    with pytest.raises(KeyboardInterrupt):
+        stopping.signalled(signal.SIGINT, None)
+
+
+def test_signals_arrive_and_handlers_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    if before[0] is signal.SIG_IGN:
+        pytest.skip("whoever started the tests ignores SIGINT")
+    with stoppable(Terminal(quiet=True), silent) as stopping:
+        stopping()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopping()
+    with terminable(), pytest.raises(Terminated):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([], 0.01)  # gives the handler its turn
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
