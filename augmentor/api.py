@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from augmentor import io
-from augmentor.core.dataset import Dataset, Source, missing_labels
-from augmentor.core.errors import ConfigError, LabelError, SchemaMismatch, ThresholdMissed
+from augmentor.balancing import balanced, in_terms_of, shortfall
+from augmentor.core.dataset import Dataset, Source
+from augmentor.core.errors import ConfigError, SchemaMismatch, ThresholdMissed
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
 from augmentor.core.registry import METRICS
 from augmentor.fitted import Fitted
@@ -23,7 +24,7 @@ from augmentor.fitting import Options, prepare
 from augmentor.fitting import fit as fit_model
 from augmentor.io._columns import decode_label
 from augmentor.preprocess import genes as gene_selection
-from augmentor.sampling import LabelPlan, concatenate, draw, plan, stream
+from augmentor.sampling import LabelPlan, draw, plan, stream
 
 if TYPE_CHECKING:
     from augmentor.evaluation.score import Report
@@ -225,61 +226,22 @@ class Augmentor:
         `fit` that say how to read the data.
         """
         dataset, kind = _loaded(data, "all", **reading)
-        return _given_back(self._balanced(self._recoded(dataset), seed), kind, self._provenance())
+        real = in_terms_of(self.fitted, dataset)
+        return _given_back(balanced(self.fitted, real, self._seed(seed)), kind, self._provenance())
 
     def write_balanced(self, path: str | Path, data: Any, *, seed: int | None = None, **reading: Any) -> LabelPlan:
         """Write what `balance` returns to a file; return the synthetic rows per label."""
         dataset, _ = _loaded(data, "all", **reading)
-        dataset = self._recoded(dataset)
-        both, wanted = self._balanced(dataset, seed), self._missing(dataset)
+        real = in_terms_of(self.fitted, dataset)
+        both, wanted = balanced(self.fitted, real, self._seed(seed)), shortfall(self.fitted, real)
         with io.writer(path, both.schema, len(both), uns=self._provenance(wanted, seed)) as out:
             out.append(both)
         return wanted
 
-    def _recoded(self, dataset: Dataset) -> Dataset:
-        """Return the data with the model's label columns, its categories in the model's order."""
-        missing_labels(dataset)
-        ours = self.fitted.schema.labels
-        codes = np.empty((len(dataset), len(ours)), dtype=np.int32)
-        for position, column in enumerate(ours):
-            theirs = dataset.schema.label(column.name)
-            found = dataset.codes[:, dataset.schema.labels.index(theirs)]
-            known = {code: column.code(theirs.categories[code]) for code in np.unique(found)}
-            codes[:, position] = [known[code] for code in found]
-        return replace(dataset, codes=codes, schema=dataset.schema.model_copy(update={"labels": ours}))
-
-    def _missing(self, dataset: Dataset) -> LabelPlan:
-        """Synthetic rows that lift every label of ``dataset`` to its largest."""
-        if not self.fitted.schema.labels or len(self.fitted.conditions) < 2:
-            raise LabelError("the label has 1 value; balancing needs at least 2.")
-        position = {codes: c for c, codes in enumerate(self.fitted.layout.combinations)}
-        counts = np.zeros(len(position), dtype=int)
-        for codes, n in zip(*np.unique(dataset.codes, axis=0, return_counts=True), strict=True):
-            key = tuple(int(code) for code in codes)
-            if key in position:
-                counts[position[key]] = n
-        return LabelPlan(tuple(int(n) for n in counts.max() - counts))
-
-    def _balanced(self, dataset: Dataset, seed: int | None) -> Dataset:
-        schema = self.fitted.schema
-        if dataset.schema.features != schema.features:
-            where = {name: i for i, name in enumerate(dataset.schema.features)}
-            if any(name not in where for name in schema.features):
-                schema.require_features(dataset.schema, ours="the model", theirs="the data")
-            dataset = dataset.select([where[name] for name in schema.features])
-        wanted = self._missing(dataset)
-        real = replace(dataset, schema=schema, extra={"synthetic": np.zeros(len(dataset), dtype=bool)})
-        if wanted.total == 0:
-            return real
-        made = draw(self.fitted, wanted, self.seed if seed is None else seed)
-        both = concatenate([real, made])
-        flags = np.repeat([False, True], [len(real), len(made)])
-        return replace(both, extra={"synthetic": flags})
-
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Fit to ``(X, y)`` without holding rows out and return them balanced: the imbalanced-learn interface."""
         self.fit((X, y), label="label", holdout=0.0)
-        dataset = self._balanced(io.convert((X, y)), None)
+        dataset = balanced(self.fitted, in_terms_of(self.fitted, io.convert((X, y))), self.seed)
         return dataset.x, _array_labels(dataset)
 
     def save(self, path: str | Path) -> None:
@@ -308,6 +270,9 @@ class Augmentor:
         """
         dataset, _ = _loaded(data, "all", **reading)
         return _split(self.fitted, dataset)
+
+    def _seed(self, seed: int | None) -> int:
+        return self.seed if seed is None else seed
 
     def _provenance(self, wanted: LabelPlan | None = None, seed: int | None = None) -> dict[str, Any]:
         """What ``uns["augmentor"]`` of synthetic rows says about where they are from."""

@@ -206,7 +206,7 @@ def fit(prepared: Prepared, options: Options, *, choice: dict[str, Any] | None =
     valid = np.zeros(len(train), dtype=bool)
     stops_early = kind.spec.trained and any(stage.patience is not None for stage in model.stages())
     if stops_early and len(train) >= VALID_FEWEST:
-        valid = splitting.part(prepared.condition, VALID_SHARE, rng.child("valid"), train.groups)
+        valid = splitting.part(prepared.condition, VALID_SHARE, rng.child("valid"), splitting.several(train.groups))
     encoded = Encoded(x, given, valid, layout)
     summary: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
@@ -344,17 +344,9 @@ def _rare(
 
 
 def _identity(prepared: Prepared, options: Options) -> str:
-    """What a checkpoint must share with the run that continues it."""
+    """What a checkpoint must share with the run that continues it: training rows, settings and seed."""
     text = json.dumps(
-        [
-            prepared.record["data"].digest,
-            options.model,
-            dict(options.settings),
-            options.seed,
-            options.genes,
-            options.holdout,
-        ],
-        default=str,
+        [prepared.train.digest(), options.model, dict(options.settings), options.seed, options.pca], default=str
     )
     return hashlib.sha256(text.encode()).hexdigest()
 

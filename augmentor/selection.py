@@ -65,7 +65,9 @@ def _judge(prepared: Prepared, options: Options) -> tuple[str, str, list[Candida
     if len(able) == 1:
         return able[0], f"the only candidate for {space} data", []
     rng = Stream(options.seed).child("auto")
-    judges = splitting.part(prepared.condition, VALID_SHARE, rng.child("valid"), prepared.train.groups)
+    judges = splitting.part(
+        prepared.condition, VALID_SHARE, rng.child("valid"), splitting.several(prepared.train.groups)
+    )
     if judges.sum() < FEWEST:
         return (
             "copula",

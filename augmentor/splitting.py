@@ -49,3 +49,8 @@ def part(
         if n > 0:
             chosen[generator.permutation(rows)[:n]] = True
     return chosen
+
+
+def several(groups: NDArray[np.object_] | None) -> NDArray[np.object_] | None:
+    """Return the groups if there are at least two, else None: rows of one patient can only be divided one by one."""
+    return None if groups is None or len(set(groups.tolist())) < 2 else groups

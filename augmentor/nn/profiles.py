@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.utils.extmath import randomized_svd
 
 from augmentor.core.contract import Encoded
 from augmentor.core.dataset import column_moments, row_sums
+from augmentor.core.random import Stream
 from augmentor.core.space import Space
 
 SMOOTHING = 50.0  # counts borrowed from all rows, spread over the genes by the pooled profile
@@ -55,3 +57,35 @@ def value_moments(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.flo
         x = (sparse.diags(scale) @ x).log1p() if sparse.issparse(x) else np.log1p(x * scale[:, None])
     mean, variance = column_moments(x)
     return mean.astype(np.float32), (np.sqrt(variance) + 0.1).astype(np.float32)
+
+
+def label_factors(encoded: Encoded, rank: int, rng: Stream) -> NDArray[np.float32]:
+    """Loadings ``(features, rank)`` of the leading factors of the residuals within labels, in the space of the output.
+
+    Counts: factors of the log-normalised values, divided by the slope of log1p at the gene's mean, so that they act on
+    the log rate. Factors at or below the noise level of a matrix of this shape (Marchenko–Pastur) are zero; the others
+    are freed of the noise in them.
+    """
+    x = encoded.x
+    slope = np.ones(encoded.layout.features)
+    if encoded.layout.space is Space.COUNTS:
+        size = encoded.given.sizes
+        target = np.exp(np.log(size).mean())
+        scale = (target / size).astype(np.float32)
+        scaled = sparse.csr_matrix(sparse.diags(scale) @ x) if sparse.issparse(x) else x * scale[:, None]
+        mean = np.asarray(scaled.mean(axis=0, dtype=np.float64)).ravel()
+        slope = np.maximum(mean / (1 + mean), 0.3)
+        x = scaled.log1p().toarray() if sparse.issparse(scaled) else np.log1p(scaled)
+    x = np.array(x, dtype=np.float32)
+    for c in np.unique(encoded.given.condition):
+        members = encoded.given.condition == c
+        x[members] -= x[members].mean(axis=0)
+    n, p = x.shape
+    noise = float(np.median(x.var(axis=0)[x.var(axis=0) > 0])) if x.any() else 1.0
+    usable = min(rank, n - 1, p)
+    _, values, right = randomized_svd(x, usable, random_state=rng.integer())
+    eigen, edge = values**2 / n, noise * (1 + np.sqrt(p / n)) ** 2
+    strength = np.sqrt(np.maximum(eigen - edge, 0))
+    out = np.zeros((p, rank), dtype=np.float32)
+    out[:, :usable] = (right.T * strength) / slope[:, None]
+    return out

@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[str, ...]] = {
         *("augmentor.fitted", "augmentor.splitting", "augmentor.__version__"),
     ),
     "augmentor.sampling": ("augmentor.core", "augmentor.preprocess", "augmentor.fitted"),
+    "augmentor.balancing": ("augmentor.core", "augmentor.fitted", "augmentor.sampling"),
     "augmentor.selection": ANY,
     "augmentor.api": ANY,
     "augmentor.adapters": PUBLIC,

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from augmentor import io
 from augmentor.core.dataset import Dataset, as_dense, row_sums
-from augmentor.core.errors import ConfigError, LabelError
+from augmentor.core.errors import ConfigError, Interrupted, LabelError
 from augmentor.core.progress import Progress
 from augmentor.fitted import Fitted
 from augmentor.fitting import Options, Prepared, configure, fit, prepare
@@ -217,6 +217,31 @@ def test_to_disk_and_back(model: str, tmp_path: Path) -> None:
     a, b = (draw(m, plan(m, 70), 1) for m in (first, second))
     assert_array_equal(as_dense(a.x), as_dense(b.x))
     assert_array_equal(a.codes, b.codes)
+
+
+def test_an_interrupted_fit_is_resumed_to_the_same_bytes(tmp_path: Path) -> None:
+    calls = [0]
+
+    def stop() -> bool:
+        calls[0] += 1
+        return calls[0] > 12
+
+    settings = {"epochs": 4}
+    whole = fitted(cells(), model="cvae", settings=settings)
+    with pytest.raises(Interrupted, match="Run the same command with --resume"):
+        fitted(cells(), model="cvae", settings=settings, checkpoint=tmp_path / "c", stop=stop)
+    for other in ({"seed": 5}, {"settings": {"epochs": 4, "latent": 3}}, {"holdout": 0.4}, {"genes": 12}):
+        changed = {"settings": settings, **other}
+        with pytest.raises(ConfigError, match="belongs to other data, settings or seed"):
+            fitted(cells(), model="cvae", checkpoint=tmp_path / "c", resume=True, **changed)
+    with pytest.raises(ConfigError, match="belongs to other data, settings or seed"):
+        data = io.from_anndata(people.counts(seed=8), label="celltype")
+        fitted(data, model="cvae", settings=settings, checkpoint=tmp_path / "c", resume=True)
+    again = fitted(cells(), model="cvae", settings=settings, checkpoint=tmp_path / "c", resume=True)
+    for name, array in whole.model.state().items():
+        assert_array_equal(array, again.model.state()[name])
+    assert again.history == whole.history
+    assert not (tmp_path / "c").exists()
 
 
 def test_prepared_rows_serve_any_model() -> None:
