@@ -15,6 +15,7 @@ import numpy as np
 from augmentor_data import path as bundled
 
 from augmentor import Augmentor, __version__, evaluate, read
+from augmentor.io import convert
 from augmentor.core.dataset import Dataset
 from augmentor.evaluation.score import Report
 
@@ -23,11 +24,14 @@ MODELS = ("bootstrap", "smote", "gaussian", "copula", "cvae", "cgan")
 
 
 def pbmc(genes: int | None) -> Dataset:
-    """Bundled PBMC3k, restricted to its most variable genes before any split (so that no split is favoured)."""
-    from augmentor.preprocess.genes import select
-
+    """Bundled PBMC3k, restricted to its most variable log-normalised genes before any split (so that no split is favoured)."""
     data = read(bundled("pbmc3k"), label="celltype")
-    return data if genes is None else data.select(select(data, genes))
+    if genes is None:
+        return data
+    scaled = data.x.multiply(1e4 / data.x.sum(axis=1)).tocsr().log1p()
+    mean = np.asarray(scaled.mean(axis=0)).ravel()
+    variance = np.asarray(scaled.power(2).mean(axis=0)).ravel() - mean**2
+    return data.select(sorted(np.argsort(-variance, kind="stable")[:genes].tolist()))
 
 
 def fitted(data: Any, model: str, seed: int, **options: Any) -> tuple[Augmentor, Dataset, Dataset, float]:
@@ -40,12 +44,12 @@ def fitted(data: Any, model: str, seed: int, **options: Any) -> tuple[Augmentor,
 
 
 def drawn(augmentor: Augmentor, rows: int, seed: int) -> tuple[Dataset, float]:
-    """Draw rows as a data set; return them with the seconds it took."""
-    from augmentor.sampling import draw
-
+    """Draw rows; return them as a data set with the seconds it took."""
     begun = time.perf_counter()
-    synthetic = draw(augmentor.fitted, augmentor.plan(rows), seed)
-    return synthetic, time.perf_counter() - begun
+    synthetic = augmentor.sample(rows, seed=seed)
+    seconds = time.perf_counter() - begun
+    label = [column.name for column in augmentor.fitted.schema.labels]
+    return convert(synthetic, label=label, space=str(augmentor.fitted.schema.space)), seconds
 
 
 def judged(synthetic: Dataset, train: Dataset, holdout: Dataset, metrics: Any = "default", seed: int = 0) -> Report:

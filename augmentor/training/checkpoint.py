@@ -44,6 +44,17 @@ def write(folder: Path, stored: Stored, identity: str) -> None:
     beside = folder.with_name(f"{folder.name}.new-{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
+    try:
+        _fill(beside, stored, identity)
+    except BaseException:  # also a second Ctrl-C: nothing half-written stays
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+
+
+def _fill(folder: Path, stored: Stored, identity: str) -> None:
+    """Write tensors and counters of a checkpoint."""
     snapshot = stored.snapshot
     tensors: dict[str, Any] = {}
     for part in ("module", "average", "best"):
@@ -52,7 +63,7 @@ def write(folder: Path, stored: Stored, identity: str) -> None:
         tensors |= {f"optimiser{index}:{name}": tensor.contiguous() for name, tensor in state.items()}
     for index, weights in enumerate(stored.finished):
         tensors |= {f"finished{index}:{name}": tensor.contiguous() for name, tensor in weights.items()}
-    save_file(tensors, beside / "tensors.safetensors")
+    save_file(tensors, folder / "tensors.safetensors")
     meta = {
         "stage": stored.stage,
         "identity": identity,
@@ -61,9 +72,7 @@ def write(folder: Path, stored: Stored, identity: str) -> None:
         "earlier": stored.history,
         **snapshot["meta"],
     }
-    (beside / "checkpoint.json").write_text(json.dumps(meta), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    (folder / "checkpoint.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
 def read(folder: Path, identity: str) -> Stored:

@@ -43,7 +43,9 @@ def main() -> None:
             results.setdefault(model, []).append(row)
             shown = {name: None if row[name] is None else round(row[name], 3) for name in SCORES}
             print(model, seed, shown, f"variance {row['variance_ratio']:.2f}, fit {seconds:.0f} s", flush=True)
-            common.write("fidelity", table(results, asked.seeds), {"environment": common.environment(), "results": results})
+            common.write(
+                "fidelity", table(results, asked.seeds), {"environment": common.environment(), "results": results}
+            )
 
 
 def table(results: dict[str, list[dict[str, float | None]]], seeds: int) -> str:

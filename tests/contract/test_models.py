@@ -156,6 +156,23 @@ def test_same_seed_same_rows_other_seed_other_rows(model: str, data: str) -> Non
     assert not np.array_equal(as_dense(draw(fitted, wanted, 3).x), as_dense(draw(fitted, wanted, 4).x))
 
 
+def test_rows_of_other_seeds_and_blocks_are_unrelated(model: str, data: str) -> None:
+    """Row i says nothing of row i elsewhere: the correlation of their deviations from the label's mean is 0.
+
+    300 rows: the standard error is below 0.02, so 0.1 is five of them; a latent drawn twice alike gives 0.2 and more.
+    """
+    fitted = small_data.fitted(model, data)
+    label = fitted.conditions[int(np.argmax(fitted.counts))]
+    block = fitted.block_rows
+    rows = small_data.logged(draw(fitted, plan(fitted, {label: block + 300}), 3))
+    other = small_data.logged(draw(fitted, plan(fitted, {label: 300}), 4))
+    centre = rows.mean(axis=0)
+    for again in (other, rows[block:]):
+        a, b = rows[:300] - centre, again - centre
+        related = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+        assert abs(related.mean()) < 0.1
+
+
 def test_another_seed_is_another_fit_or_the_same_rows_kept(model: str, data: str) -> None:
     once, other = (fit_to(small(data), model, seed=seed) for seed in (0, 1))
     if MODELS.get(model).spec.trained:

@@ -159,6 +159,26 @@ def test_one_bad_loss_is_recovered_at_half_the_rate() -> None:
     assert all(np.isfinite(array).all() for array in toy.state().values())
 
 
+def test_after_a_recovery_the_rate_is_half() -> None:
+    """Without noise, failing at once and going on is training at half the rate from the beginning."""
+
+    def recipe(fails: bool, rate: float) -> Any:
+        left = [float("nan")] if fails else []
+
+        def made(toy: Toy) -> list[Stage]:
+            def loss(batch: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+                error = ((toy.net(batch.c) - batch.x) ** 2).mean()
+                return {"error": error * (left.pop() if left else 1.0)}
+
+            return [stage(toy, loss=loss, learning_rate=rate)]
+
+        return made
+
+    failed, summary = trained(recipe(True, 0.04))
+    assert summary.stages[0]["recoveries"] == 1
+    same(failed, trained(recipe(False, 0.02))[0])
+
+
 def test_recoveries_add_up() -> None:
     _, summary = trained(failing(3))
     assert summary.stages[0]["recoveries"] == 3
