@@ -15,9 +15,9 @@ import numpy as np
 from augmentor_data import path as bundled
 
 from augmentor import Augmentor, __version__, evaluate, read
-from augmentor.io import convert
 from augmentor.core.dataset import Dataset
 from augmentor.evaluation.score import Report
+from augmentor.io import convert
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = ("bootstrap", "smote", "gaussian", "copula", "cvae", "cgan")
