@@ -18,10 +18,26 @@ VERBATIM = 0.01
 # Flags that say "better than real is possible only by cheating or by removing noise".
 SUSPECT = ("memorisation?", "sharpened?", "leak_or_copy", "under_dispersed", "over_dispersed", "attenuated")
 
+# What a word says in words, per axis.
 AXES = {
-    "fidelity": "Synthetic rows look like held-out rows",
-    "biology": "Differences between labels have their size",
-    "utility": "A classifier trained on synthetic rows works on real ones",
+    "fidelity": {
+        "like real": "Synthetic rows look like held-out rows",
+        "close": "Synthetic rows are close to held-out rows",
+        "distinguishable": "Synthetic rows can be told from held-out rows",
+        POOR: "Synthetic rows do not look like held-out rows",
+    },
+    "biology": {
+        "like real": "Differences between labels have their real size",
+        "close": "Differences between labels are close to their real size",
+        "distinguishable": "Differences between labels are off",
+        POOR: "Differences between labels are lost",
+    },
+    "utility": {
+        "like real": "A classifier trained on synthetic rows does as well on real ones",
+        "close": "A classifier trained on synthetic rows does nearly as well on real ones",
+        "distinguishable": "A classifier trained on synthetic rows does worse on real ones",
+        POOR: "A classifier trained on synthetic rows fails on real ones",
+    },
 }
 
 
@@ -60,7 +76,7 @@ def _axis(axis: str, scores: Mapping[str, Score], red_line: str) -> Verdict:
     ceiling = "" if score.ceiling is None else f", real rows {score.ceiling.mean:.3g}"
     label = "" if score.worst is None else f"; worst label {score.worst[0]} at {score.worst[1]:.3g}"
     flagged = f" Flagged: {', '.join(flags)}." if flags else ""
-    sentence = f"{AXES[axis]}: weakest headline is {worst} at {score.value:.3g}{ceiling}{label}.{flagged}"
+    sentence = f"{AXES[axis][word]}: weakest headline is {worst} at {score.value:.3g}{ceiling}{label}.{flagged}"
     return Verdict(verdict=word, sentence=sentence)
 
 
@@ -86,12 +102,12 @@ def _privacy(scores: Mapping[str, Score]) -> Verdict:
     # fresh real rows in the place of the synthetic ones, and how well their score is known
     reference, sd = (score.ceiling.mean, score.ceiling.sd) if score.ceiling else (0.0, 0.0)
     margin = float(np.hypot(score.value - score.interval.low, 1.96 * sd))
-    if verbatim or score.value - margin > max(reference, 0.0) + LEAK_EXCESS:
-        return Verdict(
-            verdict="leak found",
-            sentence=f"Synthetic rows lie nearer to training rows than fresh rows do (excess {score.value:.2f}). {caution}",
-        )
-    return Verdict(
-        verdict="no leak found by these attacks",
-        sentence=f"Synthetic rows lie no nearer to training rows than to held-out rows (excess {score.value:.2f}). {caution}",
+    found = (
+        f"excess of rows nearest to a training row {score.value:.2f} [{score.interval.low:.2f}, {score.interval.high:.2f}], "
+        f"fresh real rows {reference:.2f}"
     )
+    if verbatim or score.value - margin > max(reference, 0.0) + LEAK_EXCESS:
+        sentence = f"Synthetic rows lie nearer to training rows than fresh rows do ({found}). {caution}"
+        return Verdict(verdict="leak found", sentence=sentence)
+    sentence = f"Synthetic rows lie no nearer to training rows than this data can tell ({found}). {caution}"
+    return Verdict(verdict="no leak found by these attacks", sentence=sentence)

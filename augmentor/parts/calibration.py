@@ -11,7 +11,7 @@ Labels with fewer than `FEWEST` rows have no margin worth copying and are left a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,45 +23,64 @@ from augmentor.core.dataset import Matrix, as_dense
 from augmentor.core.random import Stream
 
 FEWEST = 5
-DRAWN = 1000  # rows drawn per condition to learn the model's own margins
+# Rows drawn per condition to learn the model's own margins, as a multiple of the training rows and within bounds: with as
+# many as there are training rows, their sampling error alone would shift every mean by a standard error.
+DRAWN, LEAST, MOST = 10, 1000, 5000
+PIECE = 1000  # drawn at a time
 QUANTILES = 101  # most knots of a continuous margin
 
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Sorted non-zero values of every (condition, feature) of non-negative data.
+    """Non-zero values of every (condition, feature) of non-negative data, as atoms: a count has few different values.
 
     Attributes:
-        values: all non-zeros, ascending within each segment.
+        values: different non-zero values, ascending within each segment.
+        upto: ``(atoms + 1,)`` number of non-zeros, over all segments, before each atom.
         starts: ``(conditions × features + 1,)`` segment bounds in ``values``.
         rows: ``(conditions,)`` number of rows behind each condition.
         features: number of features.
     """
 
     values: NDArray[np.float32]
+    upto: NDArray[np.int64]
     starts: NDArray[np.int64]
     rows: NDArray[np.int64]
     features: int
 
     @classmethod
-    def of(cls, blocks: list[Matrix]) -> Margins:
-        """Collect the margins of one block of rows per condition."""
-        values, counts, rows = [], [], []
+    def of(cls, blocks: Iterable[Matrix]) -> Margins:
+        """Collect the margins of one block of rows per condition; blocks are needed one at a time."""
+        values, counts, atoms, rows, features = [], [], [], [], 0
         for block in blocks:
             columns = sparse.csc_matrix(block)
             columns.eliminate_zeros()
-            lengths = np.diff(columns.indptr)
-            order = np.lexsort((columns.data, np.repeat(np.arange(columns.shape[1]), lengths)))
-            values.append(columns.data[order].astype(np.float32))
-            counts.append(lengths)
-            rows.append(block.shape[0])
-        starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-        return cls(np.concatenate(values), starts, np.array(rows, dtype=np.int64), int(blocks[0].shape[1]))
+            features = columns.shape[1]
+            owner = np.repeat(np.arange(features), np.diff(columns.indptr))
+            order = np.lexsort((columns.data, owner))
+            data, owner = columns.data[order].astype(np.float32), owner[order]
+            first = np.append(True, (data[1:] != data[:-1]) | (owner[1:] != owner[:-1]))[: data.size]
+            values.append(data[first])
+            counts.append(np.diff(np.append(np.flatnonzero(first), data.size)))
+            atoms.append(np.bincount(owner[first], minlength=features))
+            rows.append(columns.shape[0])
+        return cls(
+            np.concatenate(values),
+            np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
+            np.concatenate([[0], np.cumsum(np.concatenate(atoms))]).astype(np.int64),
+            np.array(rows, dtype=np.int64),
+            features,
+        )
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """``(segments + 1,)`` number of non-zeros before each segment."""
+        return self.upto[self.starts]
 
     def zero_share(self, condition: int) -> NDArray[np.float64]:
         """P(x = 0) of every feature, ``(features,)``."""
         segment = slice(condition * self.features, (condition + 1) * self.features + 1)
-        return 1 - np.diff(self.starts[segment]) / max(int(self.rows[condition]), 1)
+        return 1 - np.diff(self.bounds[segment]) / max(int(self.rows[condition]), 1)
 
 
 class SparseCalibration:
@@ -71,14 +90,12 @@ class SparseCalibration:
 
     def __init__(self, target: Margins, model: Margins) -> None:
         self.target, self.model = target, model
-        # one ascending key over all segments, so that a single search serves every feature at once; equal drawn values
-        # are one atom, `_upto` counts the drawn values up to and with it
+        # one ascending key over all segments, so that a single search serves every feature at once
         self._top = float(max(model.values.max(initial=0), 1)) + 1
         lengths = np.diff(model.starts)
-        keys = np.repeat(np.arange(lengths.size), lengths) * self._top + model.values.astype(np.float64)
-        last = np.append(keys[1:] != keys[:-1], True) if keys.size else np.zeros(0, dtype=bool)
-        self._atoms = keys[last]
-        self._upto = np.concatenate([[0], np.flatnonzero(last) + 1])
+        self._keys = np.repeat(np.arange(lengths.size), lengths) * self._top + model.values.astype(np.float64)
+        self._model_bounds, self._target_bounds = model.bounds, target.bounds
+        self._sorted = np.repeat(target.values, np.diff(target.upto))
 
     def apply(self, x: Matrix, given: Given, rng: Stream) -> sparse.csr_matrix:
         """Map drawn rows ``(rows, features)``."""
@@ -102,30 +119,28 @@ class SparseCalibration:
     ) -> NDArray[np.float32]:
         """G⁻¹(F(x)) of non-zero values, spread over the atom of equal drawn values."""
         keys = segment * self._top + np.minimum(value, self._top - 1).astype(np.float64)
-        atom = np.searchsorted(self._atoms, keys)
-        below = self._upto[atom]
-        hit = np.append(self._atoms, np.inf)[atom] == keys
-        start = self.model.starts[segment]
+        atom = np.searchsorted(self._keys, keys)
+        below = self.model.upto[atom]
+        hit = np.append(self._keys, np.inf)[atom] == keys
+        start, end = self._model_bounds[segment], self._model_bounds[segment + 1]
         n_model = np.maximum(self.model.rows[segment // self.target.features], 1)
-        length = self.model.starts[segment + 1] - start
         # a value between drawn ones has no mass of its own: give it the gap of one drawn row
-        upto = np.where(
-            hit, self._upto[np.minimum(atom + 1, self._upto.size - 1)], np.minimum(below + 1, start + length)
-        )
+        after = self.model.upto[np.minimum(atom + 1, self.model.upto.size - 1)]
+        upto = np.where(hit, after, np.minimum(below + 1, end))
         place = below + generator.random(len(keys)) * (upto - below) - start
-        return self._quantile(segment, 1 - (length - place) / n_model)
+        return self._quantile(segment, 1 - (end - start - place) / n_model)
 
     def _quantile(self, segment: NDArray[np.intp], u: NDArray[np.float64]) -> NDArray[np.float32]:
         """G⁻¹(u): zero below the target's share of zeros, else one of its sorted values."""
-        start = self.target.starts[segment]
-        length = self.target.starts[segment + 1] - start
+        start = self._target_bounds[segment]
+        length = self._target_bounds[segment + 1] - start
         n_target = np.maximum(self.target.rows[segment // self.target.features], 1)
         place = np.floor(u * n_target).astype(np.int64) - (n_target - length)
         positive = (place >= 0) & (length > 0)
         position = start + np.clip(place, 0, np.maximum(length - 1, 0))
-        if not self.target.values.size:
+        if not self._sorted.size:
             return np.zeros(len(u), dtype=np.float32)
-        found = self.target.values[np.minimum(position, self.target.values.size - 1)]
+        found = self._sorted[np.minimum(position, self._sorted.size - 1)]
         return np.where(positive, found, np.float32(0))
 
     def _awaken(self, x: sparse.csr_matrix, given: Given, generator: np.random.Generator) -> sparse.csr_matrix:
@@ -159,17 +174,18 @@ class SparseCalibration:
         return {
             f"{side}.{name}": np.asarray(getattr(margins, name))
             for side, margins in (("target", self.target), ("model", self.model))
-            for name in ("values", "starts", "rows", "features")
+            for name in ("values", "upto", "starts", "rows", "features")
         }
 
     @classmethod
     def from_state(cls, state: State) -> SparseCalibration:
         """Rebuild from `state`."""
-        target, model = (
-            Margins(state[f"{s}.values"], state[f"{s}.starts"], state[f"{s}.rows"], int(state[f"{s}.features"]))
-            for s in ("target", "model")
-        )
-        return cls(target, model)
+
+        def margins(side: str) -> Margins:
+            values, upto, starts, rows = (state[f"{side}.{name}"] for name in ("values", "upto", "starts", "rows"))
+            return Margins(values, upto, starts, rows, int(state[f"{side}.features"]))
+
+        return cls(margins("target"), margins("model"))
 
 
 class DenseCalibration:
@@ -228,21 +244,26 @@ def calibrate(
         rng: randomness of the drawn rows.
         exact_zeros: whether the space has exact zeros and no negatives (counts, log).
     """
-    drawn, real = [], []
-    for c in range(conditions):
-        members = np.flatnonzero(given.condition == c)
-        chosen = members[rng.child("rows", c).numpy().integers(members.size, size=DRAWN)]
-        real.append(x[members])
-        drawn.append(draw(given.take(chosen), rng.child("draw", c)))
+    members = [np.flatnonzero(given.condition == c) for c in range(conditions)]
+
+    def drawn(c: int) -> Matrix:
+        n = int(np.clip(DRAWN * members[c].size, LEAST, MOST))
+        chosen = members[c][rng.child("rows", c).numpy().integers(members[c].size, size=n)]
+        pieces = [
+            draw(given.take(chosen[start : start + PIECE]), rng.child("draw", c, start)) for start in range(0, n, PIECE)
+        ]
+        return sparse.vstack(pieces, format="csr") if sparse.issparse(pieces[0]) else np.concatenate(pieces)
+
     if exact_zeros:
-        return SparseCalibration(Margins.of(real), Margins.of(drawn))
-    grid = np.linspace(0, 1, min(QUANTILES, max(len(rows) for rows in real)))
+        return SparseCalibration(Margins.of(x[rows] for rows in members), Margins.of(map(drawn, range(conditions))))
+    grid = np.linspace(0, 1, min(QUANTILES, max(rows.size for rows in members)))
+    real, made = [as_dense(x[rows]) for rows in members], [as_dense(drawn(c)) for c in range(conditions)]
     knots = [
         [
             _knots(block, grid) if len(rows) >= FEWEST else np.full((grid.size, x.shape[1]), np.nan)
-            for block in (rows, made)
+            for block in (rows, other)
         ]
-        for rows, made in ((as_dense(a), as_dense(b)) for a, b in zip(real, drawn, strict=True))
+        for rows, other in zip(real, made, strict=True)
     ]
     target, model = (np.stack([pair[side] for pair in knots]).astype(np.float32) for side in (0, 1))
     return DenseCalibration(target, model)
