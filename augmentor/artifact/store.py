@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from augmentor.artifact.beside import written_beside
 from augmentor.artifact.container import (
     HISTORY,
     LIMITS,
@@ -28,6 +27,7 @@ from augmentor.artifact.container import (
 from augmentor.artifact.manifest import FORMAT, Manifest, plain
 from augmentor.artifact.migrations import check_format, migrate
 from augmentor.artifact.tensors import digest, pack, unpack
+from augmentor.core.atomic import atomic_file
 from augmentor.core.errors import ArtifactError, listed
 
 SEAL = "sha256"  # last entry of manifest.json: the digest of all the others
@@ -84,7 +84,7 @@ def save(
     for name, limit in LIMITS.items():
         if len(members[name]) > limit:
             raise ArtifactError(f"{name} would have {len(members[name]):,} bytes; at most {limit:,} can be read back.")
-    with written_beside(Path(path)) as file:
+    with atomic_file(path, refusal=ArtifactError) as file:
         write_members(file, members)
 
 

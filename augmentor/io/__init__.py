@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augmentor.core.atomic import atomic_path
 from augmentor.core.dataset import Dataset, Source
 from augmentor.core.errors import DataError
-from augmentor.io._atomic import atomic_path
 from augmentor.io._format import STREAM, Options, to_read, to_write
 from augmentor.io._writer import Writer, writer
 

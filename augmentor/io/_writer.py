@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from augmentor.core.atomic import atomic_path, disk_full_refused, free_bytes, space_message
 from augmentor.core.dataset import Dataset, as_dense
 from augmentor.core.errors import DataError, ResourceError, SchemaMismatch
 from augmentor.core.schema import Schema
-from augmentor.io._atomic import atomic_path, disk_full_refused, free_bytes, space_message
 from augmentor.io._format import STREAM, Rows, Sink, to_write
 from augmentor.io._frames import SYNTHETIC
 
@@ -105,7 +105,7 @@ def writer(path: str | Path, schema: Schema, rows: int, *, uns: Mapping[str, Any
         raise DataError(f"cannot write {path}: its format is only read.")
     name = path if path == STREAM else Path(path).name
     with nullcontext(Path(STREAM)) if path == STREAM else atomic_path(path) as temporary:
-        with disk_full_refused(path, lambda: None):
+        with disk_full_refused(path):
             sink = form.sink(temporary, name, schema, rows, uns or {})
         try:
             out = Writer(sink, path, schema, rows)

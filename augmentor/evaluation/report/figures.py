@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from augmentor.core.atomic import atomic_file
 from augmentor.core.errors import ConfigError, DataError, did_you_mean, listed
 from augmentor.evaluation.report import words
-from augmentor.evaluation.report.files import written
 from augmentor.evaluation.report.marks import by_label, dots, identity, interleaved, label_dots, line, numbers
 from augmentor.evaluation.report.style import (
     DIVERGING,
@@ -107,8 +107,8 @@ def save_figures(
         figure = draw(report, name)
         for form in formats:
             path = target / f"{name}.{form}"
-            with written(path) as temporary:
-                save(figure, temporary, form, salt=name)
+            with atomic_file(path) as file:
+                save(figure, file, form, salt=name)
             paths.append(path)
     return paths
 

@@ -15,8 +15,8 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from augmentor.core.atomic import atomic_file
 from augmentor.evaluation.report import figures, readings, words
-from augmentor.evaluation.report.files import write_text
 from augmentor.evaluation.report.style import colour_of, colours_for, inline_svg
 from augmentor.evaluation.score import Report, Score
 
@@ -49,7 +49,8 @@ def to_html(report: Report, path: str | os.PathLike[str] | None = None) -> str:
         )
     )
     if path is not None:
-        write_text(path, page)
+        with atomic_file(path) as file:
+            file.write(page.encode())
     return page
 
 

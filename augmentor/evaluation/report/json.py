@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from augmentor.core.atomic import atomic_file
 from augmentor.core.errors import ArtifactError, DataError
-from augmentor.evaluation.report.files import write_text
 from augmentor.evaluation.score import FORMAT, Report
 
 
@@ -27,7 +27,8 @@ def to_json(report: Report, path: str | os.PathLike[str] | None = None) -> str:
     """
     text = _encode(_plain(report.model_dump(mode="python"))) + "\n"
     if path is not None:
-        write_text(path, text)
+        with atomic_file(path) as file:
+            file.write(text.encode())
     return text
 
 

@@ -176,7 +176,7 @@ def test_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     report = _bare(example())
     assert report.to_html(tmp_path / "r.html") == (tmp_path / "r.html").read_text(encoding="utf-8")
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
-    with pytest.raises(DataError, match="create it first"):
+    with pytest.raises(DataError, match=r"does not exist\. Create it first"):
         report.to_html(tmp_path / "absent" / "r.html")
 
 

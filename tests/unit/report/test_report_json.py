@@ -75,7 +75,7 @@ def test_a_damaged_report_names_the_first_wrong_field(tmp_path: Path) -> None:
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read as a report"):
         from_json(tmp_path / "absent.json")
-    with pytest.raises(DataError, match="does not exist; create it first"):
+    with pytest.raises(DataError, match=r"does not exist\. Create it first"):
         to_json(example(), tmp_path / "absent" / "r.json")
 
 
