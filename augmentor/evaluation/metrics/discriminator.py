@@ -221,8 +221,11 @@ def _fitted(learner: str, x: NDArray[np.float32], target: NDArray[np.intp], stre
         forest = RandomForestClassifier(
             TREES, min_samples_leaf=5, class_weight="balanced", random_state=stream.integer(), n_jobs=-1
         )
+        # the forest's threads race for the process's warning filters and can leave them empty: put them back
+        with warnings.catch_warnings():
+            forest.fit(x, target)
         # threads add up the votes of trees in no fixed order, and the last bit decides ties
-        forest.fit(x, target).set_params(n_jobs=1)
+        forest.set_params(n_jobs=1)
         return lambda rows: forest.predict_proba(rows)[:, 1]
     scaler = StandardScaler().fit(x)
     model = LogisticRegression(C=0.01, class_weight="balanced", max_iter=500)
