@@ -48,8 +48,6 @@ def materialise(module: nn.Module, rng: Stream) -> None:
         elif isinstance(part, nn.LayerNorm):
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.Embedding):
-            nn.init.normal_(part.weight, std=0.1, generator=generator)
         else:
             for parameter in part.parameters(recurse=False):
                 nn.init.zeros_(parameter)
