@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +26,23 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that temporary files are removed."""
-    with _handled(signal.SIGTERM, _terminate):
-        yield
+    """Turn SIGTERM into an exception, so that temporary files are removed; no signal is lost."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda event: _again(event) or before(event)
+    try:
+        with _handled(signal.SIGTERM, _terminate):
+            yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _again(event: Any) -> bool:
+    """Send a signal once more whose exception Python had to drop, in a finaliser or the callback of a weak reference."""
+    number = {Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}.get(event.exc_type)
+    if number is not None:
+        # a moment later, when the finaliser has returned
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+    return number is not None
 
 
 class Stopping:

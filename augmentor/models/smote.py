@@ -65,11 +65,15 @@ class Smote:
 
     def draw(self, given: Given, rng: Stream) -> Matrix:
         """Return interpolated rows ``(rows, features)``, each from its own condition."""
-        generator = rng.numpy()
         first, count = self.rows.segment(given.condition)
-        i = first + np.floor(generator.random(len(given)) * count).astype(np.intp)
-        j = self.neighbours[i, generator.integers(self.config.neighbours, size=len(given))]
-        u = generator.random(len(given)).astype(np.float32)
+        i, j, u = np.empty(len(given), np.intp), np.empty(len(given), np.intp), np.empty(len(given), np.float32)
+        for c in np.unique(given.condition):
+            rows = np.flatnonzero(given.condition == c)
+            # a stream per label: what is asked of one leaves the draws of another as they are
+            generator = rng.child("label", int(c)).numpy()
+            i[rows] = first[rows] + np.floor(generator.random(rows.size) * count[rows]).astype(np.intp)
+            j[rows] = self.neighbours[i[rows], generator.integers(self.config.neighbours, size=rows.size)]
+            u[rows] = generator.random(rows.size)
         if sparse.issparse(self.rows.x):
             return sparse.csr_matrix(sparse.diags(1 - u) @ self.rows.x[i] + sparse.diags(u) @ self.rows.x[j])
         return self.rows.x[i] * (1 - u)[:, None] + self.rows.x[j] * u[:, None]

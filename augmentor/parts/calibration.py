@@ -5,6 +5,10 @@ time) and G the training margin, a drawn value becomes G⁻¹(F(x)): ranks, and 
 of a count) F jumps, and the value is spread uniformly over the jump, so that zeros become positive, or positives zero,
 exactly as often as the training rows say.
 
+Rows with exact zeros that are drawn together (a block of one label) are also spread evenly: their F(x) are moved into
+m strata of equal width, one row in each, in the order of their ranks (stratified sampling; the one-dimensional margins
+of a Latin hypercube, McKay et al. 1979). Each row by itself is distributed as before; the mean of m rows varies less.
+
 Margins are kept sparse: the sorted non-zero values of every (condition, feature) and the share of what lies below.
 Labels with fewer than `FEWEST` rows have no margin worth copying and are left alone.
 """
@@ -26,6 +30,8 @@ FEWEST = 5
 # Rows drawn per condition to learn the model's own margins, as a multiple of the training rows and within bounds: with as
 # many as there are training rows, their sampling error alone would shift every mean by a standard error.
 DRAWN, LEAST, MOST = 10, 1000, 5000
+# Rows of a label drawn together from which on they are stratified: the ranks of fewer say less than F(x) does.
+MANY = 20
 PIECE = 1000  # drawn at a time
 QUANTILES = 101  # most knots of a continuous margin
 
@@ -103,32 +109,32 @@ class SparseCalibration:
         generator = rng.numpy()
         out = sparse.csr_matrix(x, dtype=np.float32).copy()
         out.sort_indices()
-        row = np.repeat(np.arange(rows), np.diff(out.indptr))
-        condition = given.condition[row]
-        live = self.target.rows[condition] >= FEWEST
+        condition = given.condition[np.repeat(np.arange(rows), np.diff(out.indptr))]
         segment = condition * columns + out.indices
-        mapped = self._map(segment, out.data, generator)
-        data = np.where(live, mapped, out.data).astype(np.float32)
-        fresh = self._awaken(out, given, generator)
+        together = np.bincount(given.condition, minlength=self.target.rows.size)
+        drawn = np.bincount(segment, minlength=together.size * columns)
+        place = _stratified(segment, self._place(segment, out.data, generator), together[condition], drawn, generator)
+        live = self.target.rows[condition] >= FEWEST
+        data = np.where(live, self._quantile(segment, place), out.data).astype(np.float32)
+        fresh = self._awaken(out, given, drawn.reshape(-1, columns), generator)
         out = sparse.csr_matrix((data, out.indices, out.indptr), shape=x.shape) + fresh
         out.eliminate_zeros()
         return out
 
-    def _map(
+    def _place(
         self, segment: NDArray[np.intp], value: NDArray[np.float32], generator: np.random.Generator
-    ) -> NDArray[np.float32]:
-        """G⁻¹(F(x)) of non-zero values, spread over the atom of equal drawn values."""
+    ) -> NDArray[np.float64]:
+        """F(x) of non-zero values, spread over the atom of equal drawn values."""
         keys = segment * self._top + np.minimum(value, self._top - 1).astype(np.float64)
         atom = np.searchsorted(self._keys, keys)
         below = self.model.upto[atom]
         hit = np.append(self._keys, np.inf)[atom] == keys
-        start, end = self._model_bounds[segment], self._model_bounds[segment + 1]
+        end = self._model_bounds[segment + 1]
         n_model = np.maximum(self.model.rows[segment // self.target.features], 1)
         # a value between drawn ones has no mass of its own: give it the gap of one drawn row
         after = self.model.upto[np.minimum(atom + 1, self.model.upto.size - 1)]
         upto = np.where(hit, after, np.minimum(below + 1, end))
-        place = below + generator.random(len(keys)) * (upto - below) - start
-        return self._quantile(segment, 1 - (end - start - place) / n_model)
+        return 1 - (end - upto + (1 - generator.random(len(keys))) * (upto - below)) / n_model
 
     def _quantile(self, segment: NDArray[np.intp], u: NDArray[np.float64]) -> NDArray[np.float32]:
         """G⁻¹(u): zero below the target's share of zeros, else one of its sorted values."""
@@ -143,29 +149,49 @@ class SparseCalibration:
         found = self._sorted[np.minimum(position, self._sorted.size - 1)]
         return np.where(positive, found, np.float32(0))
 
-    def _awaken(self, x: sparse.csr_matrix, given: Given, generator: np.random.Generator) -> sparse.csr_matrix:
+    def _awaken(
+        self, x: sparse.csr_matrix, given: Given, drawn: NDArray[np.int64], generator: np.random.Generator
+    ) -> sparse.csr_matrix:
         """Zeros that must become positive, because the model draws more zeros than the training rows have."""
         rows, columns = x.shape
-        found_rows, found_columns, found_u = [], [], []
+        found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]] = []
         for c in np.unique(given.condition):
             if self.target.rows[c] < FEWEST:
                 continue
-            ours, theirs = self.model.zero_share(c), self.target.zero_share(c)
-            short = np.flatnonzero(ours > theirs)
             members = np.flatnonzero(given.condition == c)
-            if not short.size:
+            m, zeros, theirs = members.size, members.size - drawn[c], self.target.zero_share(c)
+            if m < MANY:
+                ours = self.model.zero_share(c)
+                short = np.flatnonzero(ours > theirs)
+                need, share = np.full(short.size, m), 1 - theirs[short] / ours[short]
+            else:
+                # strata of zeros above the target's share, one that the share cuts with the probability of its upper part
+                wanted = np.floor(zeros - m * theirs + generator.random(columns)).astype(np.int64)
+                short = np.flatnonzero((wanted > 0) & (zeros > 0))
+                need = np.minimum(wanted, zeros)[short]
+                # so many candidates that they are enough almost surely; those with the smallest u are taken
+                share = (need + 4 * np.sqrt(need) + 4) / zeros[short]
+            u = generator.random((m, short.size), dtype=np.float32)
+            row, column = np.nonzero(u < share.astype(np.float32))
+            if not row.size:
                 continue
-            u = generator.random((members.size, short.size), dtype=np.float32) * ours[short]
-            r, s = np.nonzero(u > theirs[short])
-            found_rows.append(members[r])
-            found_columns.append(short[s])
-            found_u.append(u[r, s].astype(np.float64))
-        if not found_rows:
+            awake = np.asarray(x[members[row], short[column]]).ravel() != 0
+            row, column = row[~awake], column[~awake]
+            order = np.lexsort((u[row, column], column))
+            row, column = row[order], column[order]
+            rank = _ranks(column, np.bincount(column, minlength=short.size))
+            taken = rank < need[column]
+            row, column, rank = row[taken], column[taken], rank[taken]
+            feature = short[column]
+            if m < MANY:
+                low, high = theirs[feature], ours[feature]
+            else:
+                high = (zeros[feature] - rank) / m
+                low = np.maximum(high - 1 / m, theirs[feature])
+            found.append((members[row], feature, low + (high - low) * generator.random(len(row))))
+        if not found:
             return sparse.csr_matrix(x.shape, dtype=np.float32)
-        row, column = np.concatenate(found_rows), np.concatenate(found_columns)
-        place = np.concatenate(found_u)
-        occupied = np.asarray(x[row, column]).ravel() != 0
-        row, column, place = row[~occupied], column[~occupied], place[~occupied]
+        row, column, place = (np.concatenate(part) for part in zip(*found, strict=True))
         values = self._quantile(given.condition[row] * columns + column, place)
         return sparse.csr_matrix((values, (row, column)), shape=(rows, columns), dtype=np.float32)
 
@@ -186,6 +212,26 @@ class SparseCalibration:
             return Margins(values, upto, starts, rows, int(state[f"{side}.features"]))
 
         return cls(margins("target"), margins("model"))
+
+
+def _stratified(
+    segment: NDArray[np.intp],
+    u: NDArray[np.float64],
+    together: NDArray[np.int64],
+    drawn: NDArray[np.int64],
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Move each u into the stratum of its rank: one of ``together`` strata of equal width, zeros in the lowest."""
+    order = np.argsort(segment + np.clip(u, 0, 1 - 1e-9))
+    rank = np.empty(len(u), dtype=np.int64)
+    rank[order] = _ranks(segment[order], drawn)
+    rank += together - drawn[segment]
+    return np.where(together < MANY, u, (rank + generator.random(len(u))) / np.maximum(together, 1))
+
+
+def _ranks(owner: NDArray[np.intp], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Position of each item among those of its owner; owners ascending, ``counts`` items of each."""
+    return np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
 
 
 class DenseCalibration:

@@ -26,6 +26,7 @@ from augmentor.training.batches import Batches
 
 RECOVERIES = 3
 CHECKPOINT_SECONDS = 30.0
+LONG_SECONDS = 20.0  # training that takes longer says so after its first epoch
 ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW remembers of a parameter
 
 
@@ -275,6 +276,10 @@ class _StageLoop:
                 rows=self.epoch * len(self.training.encoded),
             )
         )
+        left = min(seconds * (self.stage.epochs - self.epoch), self.seconds or math.inf)
+        if self.epoch == 1 and left > LONG_SECONDS:
+            note = f"{self.stage.epochs} epochs of stage '{self.stage.name}' will take about {left:.0f} s"
+            self.run.listener(Progress(self.run.name, unit="epochs", note=note))
 
     def _recover(self, good: dict[str, Any]) -> None:
         """Go back to the last good epoch with half the learning rate."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 from augmentor_cli.interrupts import Stopping, Terminated, stoppable, terminable
@@ -48,3 +49,22 @@ def test_signals_arrive_and_handlers_are_given_back() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         signal.sigtimedwait([], 0.01)  # gives the handler its turn
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_that_arrives_in_a_finaliser_is_not_lost(number: signal.Signals, raised: type[BaseException]) -> None:
+    """Python drops what is raised there, so the signal is sent again."""
+
+    class Ending:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    # the tests may have been started by something that ignores Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with terminable(), pytest.raises(raised):
+            ending: Ending | None = Ending()
+            ending = None  # noqa: F841 - dropping the last reference runs the finaliser
+            time.sleep(10)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -17,6 +17,7 @@ from augmentor.parts.calibration import (
     FEWEST,
     KINDS,
     LEAST,
+    MANY,
     Calibration,
     DenseCalibration,
     SparseCalibration,
@@ -154,3 +155,34 @@ def test_data_without_a_value(exact: bool) -> None:
     assert not as_dense(part.apply(x, g, Stream(0))).any()
     odd = as_dense(part.apply(np.ones((20, 3), np.float32), g, Stream(0)))
     assert np.isfinite(odd).all()
+
+
+@pytest.mark.parametrize("case", ["sparse-too-many-zeros", "sparse-too-few-zeros"], indirect=True)
+def test_rows_drawn_together_cover_the_margin_evenly(case: tuple[NDArray[np.float32], Draw, Calibration]) -> None:
+    """As many rows as training rows hold every training value about once: to one row at every value of the margin."""
+    x, model, part = case
+    real = x[CONDITION == 0]
+    g = given(np.zeros(len(real), dtype=np.intp))
+    drawn = model(g, Stream(1).child("draw"))
+    mapped = as_dense(part.apply(drawn, g, Stream(1).child("map")))
+    for j in range(FEATURES):
+        for value in np.unique(real[:, j]):
+            assert abs((mapped[:, j] <= value).sum() - (real[:, j] <= value).sum()) <= 1
+
+
+@pytest.mark.parametrize("case", ["sparse-too-many-zeros", "sparse-too-few-zeros"], indirect=True)
+@pytest.mark.parametrize("rows", [1, MANY - 1, MANY, 60])
+def test_however_few_are_drawn_together_each_row_has_the_margin(
+    case: tuple[NDArray[np.float32], Draw, Calibration], rows: int
+) -> None:
+    x, model, part = case
+    real = x[CONDITION == 0]
+    blocks = 6000 // rows
+    mapped = []
+    for block in range(blocks):
+        g = given(np.zeros(rows, dtype=np.intp))
+        drawn = model(g, Stream(2).child("draw", block))
+        mapped.append(as_dense(part.apply(drawn, g, Stream(2).child("map", block)))[0])
+    for j in range(FEATURES - 1):
+        # rows of different blocks are independent, so that the test's null distribution is right
+        assert stats.ks_2samp(np.array(mapped)[:, j], real[:, j]).pvalue > 1e-4
