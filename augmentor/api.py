@@ -18,7 +18,6 @@ from augmentor.balancing import balanced, in_terms_of, shortfall
 from augmentor.core.dataset import Dataset, Source
 from augmentor.core.errors import ConfigError, SchemaMismatch, ThresholdMissed
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
-from augmentor.core.registry import METRICS
 from augmentor.fitted import Fitted
 from augmentor.fitting import Options, prepare
 from augmentor.fitting import fit as fit_model
@@ -308,7 +307,7 @@ def evaluate(
     use_raw: bool = False,
     transpose: bool = False,
     space: str = "auto",
-    metrics: Literal["default", "all"] | Sequence[str] = "default",
+    metrics: Literal["quick", "default", "full"] | Sequence[str] = "default",
     skip: Sequence[str] = (),
     seed: int = 0,
     n_max: int = 2000,
@@ -330,7 +329,7 @@ def evaluate(
         use_raw: use ``raw`` of the real sets.
         transpose: genes are in rows (tables).
         space: space of all sets; ``auto`` takes the real rows'.
-        metrics: ``default``, ``all``, or names.
+        metrics: ``quick``, ``default``, ``full``, or names.
         skip: metrics to leave out.
         seed: seed of every subsample.
         n_max: largest number of rows a side for neighbours, kernels and classifiers.
@@ -383,7 +382,7 @@ def evaluate(
 def check_requirements(
     thresholds: Sequence[str],
     *,
-    metrics: Literal["default", "all"] | Sequence[str] = "default",
+    metrics: Literal["quick", "default", "full"] | Sequence[str] = "default",
     skip: Sequence[str] = (),
 ) -> None:
     """Refuse, before an evaluation, thresholds (`Report.require`) that none of its scores could meet.
@@ -391,15 +390,14 @@ def check_requirements(
     Raises:
         ConfigError: a threshold cannot be read, or names no score of these metrics.
     """
+    from augmentor.evaluation.assemble import wanted
+    from augmentor.evaluation.run import chosen
     from augmentor.evaluation.score import Report, Score
 
-    names = METRICS.names() if isinstance(metrics, str) else metrics
-    kinds = [METRICS.get(name) for name in names if name not in skip]
     known = {
         spec.name: Score(spec=spec, value=None)
-        for kind in kinds
-        if metrics != "default" or kind.setup.default
-        for spec in kind.scores
+        for _, metric in chosen(metrics, skip)
+        for spec in wanted(metric, full=metrics == "full")
     }
     # a report without values, asked for its refusals only
     empty = Report(augmentor="", created="", seed=0, label="", data={}, space={}, arms=(), scores=known)

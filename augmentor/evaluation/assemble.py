@@ -20,6 +20,7 @@ from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.score import Ceiling, Interval, LabelValue, Score, ScoreSpec
 
 BOOTSTRAPS = 100
+FULL_HALVES = 20
 # Halves of fewer rows are another statistic: fewer neighbours, other classifiers.
 HALVED_ROWS = 20
 MOSTLY = 0.8
@@ -51,23 +52,30 @@ def run(metric: Metric, frame: Frame) -> Outcome:
     start = time.perf_counter()
     refusal = _refusal(metric, frame)
     if refusal:
-        return Outcome({spec.name: Score(spec=spec, value=None, skipped=refusal) for spec in metric.scores}, {}, {})
+        return Outcome(
+            {
+                spec.name: Score(spec=spec, value=None, skipped=refusal)
+                for spec in wanted(metric, full=frame.asked.full)
+            },
+            {},
+            {},
+        )
     setup, folds = metric.setup, range(len(frame.folds(metric.setup.rows)))
+    count = max(setup.halves, FULL_HALVES) if frame.asked.full and setup.halves else setup.halves
     pairs = frame.pairs(setup.rows, "synthetic")
     synthetic = {fold: [metric.measure(pairs[fold])] for fold in folds}
     ceiling = _ceiling(metric, frame)
     floors = _floors(metric, frame)
-    intervals = {spec.interval for spec in metric.scores}
-    halves = _draws(
-        metric, [(i % len(pairs), pairs[i % len(pairs)], "half", i) for i in range(setup.halves)], intervals
-    )
+    specs = wanted(metric, full=frame.asked.full)
+    intervals = {spec.interval for spec in specs}
+    halves = _draws(metric, [(i % len(pairs), pairs[i % len(pairs)], "half", i) for i in range(count)], intervals)
     boots = _draws(metric, [(i % len(pairs), pairs[i % len(pairs)], "boot", i) for i in range(BOOTSTRAPS)], intervals)
     seconds = time.perf_counter() - start
     scores, z = {}, {}
-    for spec in metric.scores:
+    for spec in specs:
         resampled = {"subsample": halves, "bootstrap": boots, "none": {}}[spec.interval]
         score, z[spec.name] = _score(spec, frame, pairs[0], synthetic, ceiling, floors, resampled)
-        score = score.model_copy(update={"seconds": round(seconds / len(metric.scores), 3)})
+        score = score.model_copy(update={"seconds": round(seconds / len(specs), 3)})
         if isinstance(metric, Flagging) and score.value is not None:
             score = score.model_copy(update={"flags": (*score.flags, *metric.flags(score))})
         scores[spec.name] = score
@@ -76,6 +84,12 @@ def run(metric: Metric, frame: Frame) -> Outcome:
         measured["ceiling"] = [runs[0] for runs in ceiling.values()]
     measured |= {arm: [runs[0] for runs in draws.values()] for arm, draws in floors.items()}
     return Outcome(scores, measured, z)
+
+
+def wanted(metric: Metric, *, full: bool) -> list[ScoreSpec]:
+    """Return the scores to compute: without ``full``, those of a mixed file that are not marked so."""
+    plain = [spec for spec in metric.scores if full or not spec.full]
+    return plain or list(metric.scores)
 
 
 def _refusal(metric: Metric, frame: Frame) -> str | None:
@@ -112,14 +126,14 @@ def _ceiling(metric: Metric, frame: Frame) -> Draws:
 def _floors(metric: Metric, frame: Frame) -> dict[str, Draws]:
     if metric.setup.rows in ("all", "copies"):
         return {}
-    named = {spec.floor for spec in metric.scores}
-    wanted = [arm for arm in FLOORS if metric.setup.floors == "all" or arm in named]
-    if not frame.data.labelled and "permuted" in wanted:
-        wanted.remove("permuted")
+    named = {spec.floor for spec in wanted(metric, full=frame.asked.full)}
+    arms = [arm for arm in FLOORS if metric.setup.floors == "all" or frame.asked.full or arm in named]
+    if not frame.data.labelled and "permuted" in arms:
+        arms.remove("permuted")
     folds = [0] if metric.setup.alternate else None
     return {
         arm: {pair.fold: [metric.measure(pair)] for pair in frame.pairs(metric.setup.rows, arm, folds=folds)}
-        for arm in wanted
+        for arm in arms
     }
 
 

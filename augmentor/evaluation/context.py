@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from augmentor.core.random import Stream
 from augmentor.evaluation import arms
 from augmentor.evaluation.contract import Kind
-from augmentor.evaluation.pair import Pair, Side
+from augmentor.evaluation.pair import Asked, Pair, Side
 from augmentor.evaluation.rows import Aligned, Sample
 from augmentor.evaluation.spaces import Basis
 
@@ -56,9 +56,19 @@ class Frame:
         policy: disjoint or symmetric.
         train: training rows of the comparisons.
         holdout: held-out rows of the comparisons.
+        asked: what the user asked for beyond the data.
     """
 
-    def __init__(self, data: Aligned, *, seed: int, n_max: int, plan: dict[str, int] | None = None):
+    def __init__(
+        self,
+        data: Aligned,
+        *,
+        seed: int,
+        n_max: int,
+        plan: dict[str, int] | None = None,
+        asked: Asked | None = None,
+    ):
+        self.asked = asked or Asked()
         self.data = data
         self.stream = Stream(seed).child("evaluate")
         self.n_max = n_max
@@ -120,6 +130,7 @@ class Frame:
             train=self._train_side(kind, fold, real.basis),
             plan=self.plan,
             policy=self.policy,
+            asked=self.asked,
         )
 
     def _judged(self, kind: Kind, arm: str, fold: int, stream: Stream) -> Sample:

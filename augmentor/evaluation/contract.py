@@ -41,7 +41,6 @@ class Setup:
         floors: ``all`` or ``named`` (only those named by the scores); for metrics that cost seconds.
         labelled: whether the metric means nothing without labels.
         order: 0 minimum set, 1 default, 2 last; the order of work under a time budget.
-        default: whether it is part of ``metrics="default"``.
     """
 
     rows: Kind = "matched"
@@ -51,7 +50,6 @@ class Setup:
     floors: Literal["all", "named"] = "all"
     labelled: bool = False
     order: int = 1
-    default: bool = True
 
 
 @dataclass(frozen=True)

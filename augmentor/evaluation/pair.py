@@ -6,8 +6,8 @@ normalises again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -95,6 +95,21 @@ class Side:
         return Side(self.sample.take(rows), self.basis, self, rows)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for beyond the data.
+
+    Attributes:
+        full: whether scores marked ``full`` are wanted.
+        control: label that contrasts are taken against; None for the mean of the other labels.
+        gene_sets: names of genes by set.
+    """
+
+    full: bool = False
+    control: str | None = None
+    gene_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
 class Pair:
     """Rows in the place of the synthetic ones, and the real rows they are compared with.
@@ -111,6 +126,7 @@ class Pair:
         plan: label counts that were asked for, if recorded.
         policy: disjoint or symmetric.
         whole: the pair this is a part of, with the positions of its rows on both sides.
+        asked: what the user asked for beyond the data.
     """
 
     arm: str
@@ -124,6 +140,7 @@ class Pair:
     plan: dict[str, int] | None = None
     policy: str = "disjoint"
     whole: tuple[Pair, NDArray[np.intp], NDArray[np.intp]] | None = None
+    asked: Asked = field(default_factory=Asked)
 
     @property
     def space(self) -> Space:

@@ -14,13 +14,14 @@ from typing import Any, Literal
 import numpy as np
 
 from augmentor.core.dataset import Dataset
-from augmentor.core.errors import ConfigError
+from augmentor.core.errors import ConfigError, LabelError, did_you_mean, listed
 from augmentor.core.progress import Listener, Progress, silent
 from augmentor.core.registry import METRICS
 from augmentor.evaluation import assemble
 from augmentor.evaluation.checks import overlap, shift, weaknesses
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Illustrated, Metric
+from augmentor.evaluation.pair import Asked
 from augmentor.evaluation.rows import ALL, Aligned, Sample, align
 from augmentor.evaluation.score import Failed, Report, Rows, Score, Verdict
 from augmentor.evaluation.verdicts import verdicts
@@ -36,7 +37,7 @@ def evaluate(
     holdout: Dataset | None = None,
     *,
     label: int | Sequence[int] = 0,
-    metrics: Literal["default", "all"] | Sequence[str] = "default",
+    metrics: Literal["quick", "default", "full"] | Sequence[str] = "default",
     skip: Sequence[str] = (),
     seed: int = 0,
     n_max: int = 2000,
@@ -45,6 +46,8 @@ def evaluate(
     command: str = "",
     plan: Mapping[str, int] | None = None,
     allow_overlap: bool = False,
+    control: str | None = None,
+    gene_sets: Mapping[str, Sequence[str]] | None = None,
 ) -> Report:
     """Compare synthetic rows with real ones, every score beside its ceiling and its floors.
 
@@ -53,7 +56,7 @@ def evaluate(
         train: real rows that the generator was fitted on.
         holdout: real rows that it never saw; without them the training rows are halved and little is certain.
         label: position of the label column in ``train``; several positions for their joint.
-        metrics: ``"default"``, ``"all"``, or names of metrics.
+        metrics: ``"default"``; ``"quick"`` for the minimum set; ``"full"`` for everything, with more resampling; or names.
         skip: names of metrics to leave out.
         seed: seed of every subsample; the same seed gives the same report.
         n_max: largest number of rows a side for neighbours, kernels and classifiers.
@@ -62,6 +65,8 @@ def evaluate(
         command: recorded in the report.
         plan: rows per label that were asked of the generator, if recorded.
         allow_overlap: accept held-out rows that also are training rows.
+        control: label that differences are taken against; the mean of the other labels if None.
+        gene_sets: names of genes by set, for scores per pathway.
 
     Returns:
         The report: scores, verdicts, warnings, figures.
@@ -75,20 +80,28 @@ def evaluate(
     start = time.perf_counter()
     if n_max < 20:
         raise ConfigError(f"n_max is {n_max}; at least 20 rows a side are needed to compare anything.")
-    chosen = _chosen(metrics, skip)
+    plan_of_work = chosen(metrics, skip)
     data = align(synthetic, train, holdout, label)
+    if control is not None and control not in data.labels:
+        raise LabelError(
+            f"control '{control}' is not a label of train.{did_you_mean(control, data.labels)} Labels: {listed(data.labels)}."
+        )
     warnings = list(overlap(data, allow=allow_overlap))
-    frame = Frame(data, seed=seed, n_max=n_max, plan=None if plan is None else dict(plan))
+    asked = Asked(metrics == "full", control, {name: tuple(genes) for name, genes in (gene_sets or {}).items()})
+    frame = Frame(data, seed=seed, n_max=n_max, plan=None if plan is None else dict(plan), asked=asked)
     warnings = [*weaknesses(data, frame), *warnings]
     scores: dict[str, Score] = {}
     z: dict[str, float] = {}
     failed: list[Failed] = []
     figures: dict[str, dict[str, Any]] = {}
     with one_thread():
-        for done, (name, metric) in enumerate(chosen):
-            listener(Progress("evaluate", done, len(chosen), "metrics"))
+        for done, (name, metric) in enumerate(plan_of_work):
+            listener(Progress("evaluate", done, len(plan_of_work), "metrics"))
             if budget is not None and time.perf_counter() - start > budget:
-                scores |= {spec.name: Score(spec=spec, value=None, skipped="time budget") for spec in metric.scores}
+                scores |= {
+                    spec.name: Score(spec=spec, value=None, skipped="time budget")
+                    for spec in assemble.wanted(metric, full=asked.full)
+                }
                 continue
             try:
                 outcome = assemble.run(metric, frame)
@@ -99,7 +112,7 @@ def evaluate(
             except Exception as error:
                 # one broken metric must not take the others with it; what happened stays in the report
                 failed.append(Failed(metric=name, error=f"{type(error).__name__}: {error}"))
-    listener(Progress("evaluate", len(chosen), len(chosen), "metrics"))
+    listener(Progress("evaluate", len(plan_of_work), len(plan_of_work), "metrics"))
     warnings += shift(scores)
     scores = _flagged(scores, z, exchangeable=not any(item.code == "shift" for item in warnings))
     words = verdicts(scores, holdout=not frame.halved, red_line=_red_line(data))
@@ -131,16 +144,18 @@ def one_thread() -> AbstractContextManager[Any]:
     return limits
 
 
-def _chosen(metrics: str | Sequence[str], skip: Sequence[str]) -> list[tuple[str, Metric]]:
+def chosen(metrics: str | Sequence[str], skip: Sequence[str]) -> list[tuple[str, Metric]]:
     """Return the metrics in order of work: minimum set, then the rest, by name."""
-    if isinstance(metrics, str) and metrics not in ("default", "all"):
+    if isinstance(metrics, str) and metrics not in ("quick", "default", "full"):
         metrics = [metrics]
     names = METRICS.names() if isinstance(metrics, str) else list(dict.fromkeys(metrics))
     for name in skip:
         METRICS.get(name)
     built: list[tuple[str, Metric]] = [(name, METRICS.get(name)()) for name in names if name not in skip]
     if metrics == "default":
-        built = [(name, metric) for name, metric in built if metric.setup.default]
+        built = [(name, metric) for name, metric in built if not all(spec.full for spec in metric.scores)]
+    if metrics == "quick":
+        built = [(name, metric) for name, metric in built if metric.setup.order == 0]
     if not built:
         raise ConfigError("no metric is left to compute; name one, or skip fewer.")
     return sorted(built, key=lambda item: (item[1].setup.order, item[0]))

@@ -48,6 +48,7 @@ class ScoreSpec(_Model):
         interval: ``bootstrap`` (moment-like), ``subsample`` (neighbours, kernels, classifiers) or ``none``.
         headline: whether it stands on the first screen and decides its axis's verdict.
         needs_holdout: whether it is meaningless without held-out rows.
+        full: whether it is computed only in a full evaluation, or when its metric is asked for by name.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ScoreSpec(_Model):
     interval: Literal["bootstrap", "subsample", "none"] = "none"
     headline: bool = False
     needs_holdout: bool = False
+    full: bool = False
 
 
 class Interval(_Model):
