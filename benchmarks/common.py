@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,34 @@ from augmentor.io import convert
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = ("bootstrap", "smote", "gaussian", "copula", "cvae", "cgan")
+
+
+# file, label, extra options of fit
+SETS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "pbmc3k": ("pbmc3k.h5ad", "celltype", {}),
+    "worm_neurons": ("worm_neurons.h5ad", "cluster", {}),
+    "cell_mixology": ("cell_mixology.h5ad", "cell_line", {}),
+    "golub": ("golub_leukemia.h5ad", "subtype", {}),
+    "khan": ("khan_srbct.h5ad", "tumour", {}),
+    "khan_csv": ("khan_srbct.csv", "tumour", {}),
+    "nci60": ("nci60.h5ad", "tissue", {"min_label_rows": 2}),
+    "tcga_brca": ("tcga_brca_multiomics.h5ad", "subtype", {}),
+}
+BUNDLED = {"pbmc3k": "pbmc3k", "khan": "khan"}
+
+
+def source(folder: Path | None, name: str) -> Path | None:
+    """Where a data set is: in the folder, else bundled, else nowhere."""
+    file = None if folder is None else folder / SETS[name][0]
+    if file is not None and file.exists():
+        return file
+    return Path(bundled(BUNDLED[name])) if name in BUNDLED else None
+
+
+def dataset(folder: Path | None, name: str) -> Dataset | None:
+    """A data set with its label, or None where it is not at hand."""
+    file = source(folder, name)
+    return None if file is None else read(file, label=SETS[name][1])
 
 
 def pbmc() -> Dataset:
@@ -66,6 +95,16 @@ def within_variance_ratio(synthetic: Dataset, train: Dataset) -> float:
     theirs = within(train)
     seen &= theirs > 0
     return float(np.median(within(synthetic)[seen] / theirs[seen]))
+
+
+def measured(command: list[str], folder: str | Path) -> tuple[float, float]:
+    """Run a command; return seconds and peak memory in MB."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} failed: {process.stderr.read().decode() if process.stderr else ''}")
+    return time.perf_counter() - begun, usage.ru_maxrss / 2**10
 
 
 def environment() -> dict[str, Any]:

@@ -8,11 +8,9 @@ Peak memory is the operating system's own account of each finished process.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -25,16 +23,6 @@ data = common.pbmc()
 with io.writer("pbmc.h5ad", data.schema, len(data)) as out:
     out.append(data)
 """
-
-
-def measured(command: list[str], folder: str) -> tuple[float, float]:
-    """Run a command; return seconds and peak memory in MB."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise SystemExit(f"{' '.join(command)} failed: {process.stderr.read().decode() if process.stderr else ''}")
-    return time.perf_counter() - begun, usage.ru_maxrss / 2**10
 
 
 def main() -> None:
@@ -55,16 +43,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         here = str(Path(__file__).parents[1])
         subprocess.run([sys.executable, "-c", PREPARE.format(here=here)], cwd=folder, check=True)
-        times = sorted(measured([augment, "--help"], folder) for _ in range(5))
+        times = sorted(common.measured([augment, "--help"], folder) for _ in range(5))
         note("augment --help (median of 5)", *times[2])
         for genes in ("2000", "all"):
             for model in ("copula", "cvae"):
                 fit = [augment, "fit", "pbmc.h5ad", "--label", "celltype", "--model", model, "--genes", genes]
                 fit += ["-o", f"{model}.augment", "--quiet"]
-                note(f"fit {model}, {genes} genes", *measured(fit, folder))
+                note(f"fit {model}, {genes} genes", *common.measured(fit, folder))
                 for n in (5000, asked.rows) if genes == "2000" else (5000,):
                     sample = [augment, "sample", f"{model}.augment", "-n", str(n), "-o", "out.h5ad", "--quiet"]
-                    note(f"sample -n {n} {model}, {genes} genes", *measured(sample, folder), n)
+                    note(f"sample -n {n} {model}, {genes} genes", *common.measured(sample, folder), n)
     intro = "# Cost on the bundled PBMC3k\n\nWritten by `benchmarks/suites/cost.py`; whole processes, start and imports included.\n\n"
     text = intro + common.markdown(["step", "seconds", "peak MB", "rows/s"], rows)
     common.write("cost", text, {"environment": common.environment(), "results": data})

@@ -19,17 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import common
 
-# file, label, extra options of fit
-SETS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "pbmc3k": ("pbmc3k.h5ad", "celltype", {}),
-    "cell_mixology": ("cell_mixology.h5ad", "cell_line", {}),
-    "golub": ("golub_leukemia.h5ad", "subtype", {}),
-    "khan": ("khan_srbct.h5ad", "tumour", {}),
-    "khan_csv": ("khan_srbct.csv", "tumour", {}),
-    "nci60": ("nci60.h5ad", "tissue", {"min_label_rows": 2}),
-    "tcga_brca": ("tcga_brca_multiomics.h5ad", "subtype", {}),
-}
-BUNDLED = {"pbmc3k": "pbmc3k", "khan": "khan"}
+SETS = ("pbmc3k", "cell_mixology", "golub", "khan", "khan_csv", "nci60", "tcga_brca")
 SHOWN = (
     *(
         "discriminator.rf_genes",
@@ -54,7 +44,7 @@ def main() -> None:
         return
     results: dict[str, dict[str, Any]] = {}
     for name in asked.sets.split(","):
-        if source(asked.data, name) is None:
+        if common.source(asked.data, name) is None:
             print(f"{name}: left out, not found")
             continue
         for model in asked.models.split(","):
@@ -70,20 +60,12 @@ def main() -> None:
             common.write("quality", tables(results), {"environment": common.environment(), "results": results})
 
 
-def source(folder: Path | None, name: str) -> Path | None:
-    file = None if folder is None else folder / SETS[name][0]
-    if file is not None and file.exists():
-        return file
-    return Path(common.bundled(BUNDLED[name])) if name in BUNDLED else None
-
-
 def one(folder: Path | None, name: str, model: str, out: str) -> None:
     import resource
 
-    from augmentor import read
-
-    _, label, options = SETS[name]
-    data = read(str(source(folder, name)), label=label)
+    options = common.SETS[name][2]
+    data = common.dataset(folder, name)
+    assert data is not None
     holdout_share = 0.2 if len(data) > 500 else 0.4
     augmentor, train, holdout, fit_seconds = common.fitted(data, model, 0, holdout=holdout_share, **options)
     synthetic, sample_seconds = common.drawn(augmentor, max(len(holdout), 500), 1)
