@@ -6,8 +6,9 @@ of a count) F jumps, and the value is spread uniformly over the jump, so that ze
 exactly as often as the training rows say.
 
 Rows with exact zeros that are drawn together (a block of one label) are also spread evenly: their F(x) are moved into
-m strata of equal width, one row in each, in the order of their ranks (stratified sampling; the one-dimensional margins
-of a Latin hypercube, McKay et al. 1979). Each row by itself is distributed as before; the mean of m rows varies less.
+as many strata of equal width, one row in each, in the order of their ranks (stratified sampling; the one-dimensional
+margins of a Latin hypercube, McKay et al. 1979). Each row by itself is distributed as before; as many rows as there are
+training rows hold every training value about once, as the training rows do, instead of scattering around their means.
 
 Margins are kept sparse: the sorted non-zero values of every (condition, feature) and the share of what lies below.
 Labels with fewer than `FEWEST` rows have no margin worth copying and are left alone.
@@ -109,17 +110,34 @@ class SparseCalibration:
         generator = rng.numpy()
         out = sparse.csr_matrix(x, dtype=np.float32).copy()
         out.sort_indices()
-        condition = given.condition[np.repeat(np.arange(rows), np.diff(out.indptr))]
+        together, size = self._together(given.condition)
+        row = np.repeat(np.arange(rows), np.diff(out.indptr))
+        condition = given.condition[row]
         segment = condition * columns + out.indices
-        together = np.bincount(given.condition, minlength=self.target.rows.size)
-        drawn = np.bincount(segment, minlength=together.size * columns)
-        place = _stratified(segment, self._place(segment, out.data, generator), together[condition], drawn, generator)
+        place = self._place(segment, out.data, generator)
+        even = np.flatnonzero(together[row])
+        drawn = np.bincount(segment[even], minlength=size.size * columns)
+        place[even] = _stratified(segment[even], place[even], size[condition[even]], drawn, generator)
         live = self.target.rows[condition] >= FEWEST
         data = np.where(live, self._quantile(segment, place), out.data).astype(np.float32)
-        fresh = self._awaken(out, given, drawn.reshape(-1, columns), generator)
+        fresh = self._awaken(out, given, together, drawn.reshape(-1, columns), generator)
         out = sparse.csr_matrix((data, out.indices, out.indptr), shape=x.shape) + fresh
         out.eliminate_zeros()
         return out
+
+    def _together(self, condition: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which rows are spread evenly among themselves, and how many of each condition.
+
+        Of m rows a share m/n (n training rows), so that their mean varies as that of m training rows chosen from the n, by
+        (1 - m/n)/m, and not less than real rows do.
+        """
+        m = np.bincount(condition, minlength=self.target.rows.size)
+        size = np.rint(m * np.minimum(1.0, m / np.maximum(self.target.rows, 1))).astype(np.int64)
+        size[size < MANY] = 0
+        together = np.zeros(len(condition), dtype=bool)
+        for c in np.flatnonzero(size):
+            together[np.flatnonzero(condition == c)[: size[c]]] = True
+        return together, size
 
     def _place(
         self, segment: NDArray[np.intp], value: NDArray[np.float32], generator: np.random.Generator
@@ -150,27 +168,33 @@ class SparseCalibration:
         return np.where(positive, found, np.float32(0))
 
     def _awaken(
-        self, x: sparse.csr_matrix, given: Given, drawn: NDArray[np.int64], generator: np.random.Generator
+        self,
+        x: sparse.csr_matrix,
+        given: Given,
+        together: NDArray[np.bool_],
+        drawn: NDArray[np.int64],
+        generator: np.random.Generator,
     ) -> sparse.csr_matrix:
         """Zeros that must become positive, because the model draws more zeros than the training rows have."""
         rows, columns = x.shape
         found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]] = []
-        for c in np.unique(given.condition):
-            if self.target.rows[c] < FEWEST:
+        groups = [(c, even) for c in np.unique(given.condition) for even in (False, True)]
+        for c, even in groups:
+            members = np.flatnonzero((given.condition == c) & (together == even))
+            if self.target.rows[c] < FEWEST or not members.size:
                 continue
-            members = np.flatnonzero(given.condition == c)
-            m, zeros, theirs = members.size, members.size - drawn[c], self.target.zero_share(c)
-            if m < MANY:
-                ours = self.model.zero_share(c)
-                short = np.flatnonzero(ours > theirs)
-                need, share = np.full(short.size, m), 1 - theirs[short] / ours[short]
-            else:
+            m, zeros = members.size, members.size - drawn[c]
+            ours, theirs = self.model.zero_share(c), self.target.zero_share(c)
+            if even:
                 # strata of zeros above the target's share, one that the share cuts with the probability of its upper part
                 wanted = np.floor(zeros - m * theirs + generator.random(columns)).astype(np.int64)
                 short = np.flatnonzero((wanted > 0) & (zeros > 0))
                 need = np.minimum(wanted, zeros)[short]
                 # so many candidates that they are enough almost surely; those with the smallest u are taken
                 share = (need + 4 * np.sqrt(need) + 4) / zeros[short]
+            else:
+                short = np.flatnonzero(ours > theirs)
+                need, share = np.full(short.size, m), 1 - theirs[short] / ours[short]
             u = generator.random((m, short.size), dtype=np.float32)
             row, column = np.nonzero(u < share.astype(np.float32))
             if not row.size:
@@ -183,11 +207,11 @@ class SparseCalibration:
             taken = rank < need[column]
             row, column, rank = row[taken], column[taken], rank[taken]
             feature = short[column]
-            if m < MANY:
-                low, high = theirs[feature], ours[feature]
-            else:
+            if even:
                 high = (zeros[feature] - rank) / m
                 low = np.maximum(high - 1 / m, theirs[feature])
+            else:
+                low, high = theirs[feature], ours[feature]
             found.append((members[row], feature, low + (high - low) * generator.random(len(row))))
         if not found:
             return sparse.csr_matrix(x.shape, dtype=np.float32)
@@ -226,7 +250,7 @@ def _stratified(
     rank = np.empty(len(u), dtype=np.int64)
     rank[order] = _ranks(segment[order], drawn)
     rank += together - drawn[segment]
-    return np.where(together < MANY, u, (rank + generator.random(len(u))) / np.maximum(together, 1))
+    return (rank + generator.random(len(u))) / together
 
 
 def _ranks(owner: NDArray[np.intp], counts: NDArray[np.int64]) -> NDArray[np.int64]:

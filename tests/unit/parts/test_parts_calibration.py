@@ -171,18 +171,18 @@ def test_rows_drawn_together_cover_the_margin_evenly(case: tuple[NDArray[np.floa
 
 
 @pytest.mark.parametrize("case", ["sparse-too-many-zeros", "sparse-too-few-zeros"], indirect=True)
-@pytest.mark.parametrize("rows", [1, MANY - 1, MANY, 60])
+@pytest.mark.parametrize("rows", [1, MANY, 150])
 def test_however_few_are_drawn_together_each_row_has_the_margin(
     case: tuple[NDArray[np.float32], Draw, Calibration], rows: int
 ) -> None:
+    """Of 300 training rows: with 1 and 20 rows none is spread evenly, of 150 one half."""
     x, model, part = case
     real = x[CONDITION == 0]
-    blocks = 6000 // rows
     mapped = []
-    for block in range(blocks):
+    for block in range(500):
         g = given(np.zeros(rows, dtype=np.intp))
         drawn = model(g, Stream(2).child("draw", block))
         mapped.append(as_dense(part.apply(drawn, g, Stream(2).child("map", block)))[0])
     for j in range(FEATURES - 1):
         # rows of different blocks are independent, so that the test's null distribution is right
-        assert stats.ks_2samp(np.array(mapped)[:, j], real[:, j]).pvalue > 1e-4
+        assert stats.ks_2samp(np.array(mapped)[:, j], real[:, j], method="asymp").pvalue > 1e-4
