@@ -1,22 +1,21 @@
-"""The public face: `Augmentor` (fit, sample, balance, save, load) and `evaluate`, for files and objects alike.
+"""The public face: `Augmentor` (fit, sample, balance, save, load), for files and objects alike.
 
 Whatever goes in comes out: an AnnData fits an AnnData, a data frame a data frame, arrays arrays, a file an AnnData.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from augmentor import io
 from augmentor.balancing import balanced, in_terms_of, shortfall
 from augmentor.core.dataset import Dataset, Source
-from augmentor.core.errors import ConfigError, SchemaMismatch, ThresholdMissed
+from augmentor.core.errors import ConfigError, SchemaMismatch
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
 from augmentor.fitted import Fitted
 from augmentor.fitting import Options, prepare
@@ -24,9 +23,6 @@ from augmentor.fitting import fit as fit_model
 from augmentor.io._columns import decode_label
 from augmentor.preprocess import genes as gene_selection
 from augmentor.sampling import LabelPlan, draw, plan, stream
-
-if TYPE_CHECKING:
-    from augmentor.evaluation.score import Report
 
 Kind = Literal["anndata", "frame", "arrays"]
 
@@ -102,7 +98,7 @@ class Augmentor:
         Raises:
             Refused: the data, labels or settings cannot be used; the message says why and what to do.
         """
-        dataset, self._kind = _loaded(
+        dataset, self._kind = loaded(
             data,
             genes,
             label=label,
@@ -224,13 +220,13 @@ class Augmentor:
         ``obs["synthetic"]`` (a column of a data frame) says which rows are which. Arguments in ``reading`` are those of
         `fit` that say how to read the data.
         """
-        dataset, kind = _loaded(data, "all", **reading)
+        dataset, kind = loaded(data, "all", **reading)
         real = in_terms_of(self.fitted, dataset)
         return _given_back(balanced(self.fitted, real, self._seed(seed)), kind, self._provenance())
 
     def write_balanced(self, path: str | Path, data: Any, *, seed: int | None = None, **reading: Any) -> LabelPlan:
         """Write what `balance` returns to a file; return the synthetic rows per label."""
-        dataset, _ = _loaded(data, "all", **reading)
+        dataset, _ = loaded(data, "all", **reading)
         real = in_terms_of(self.fitted, dataset)
         both, wanted = balanced(self.fitted, real, self._seed(seed)), shortfall(self.fitted, real)
         with io.writer(path, both.schema, len(both), uns=self._provenance(wanted, seed)) as out:
@@ -267,8 +263,15 @@ class Augmentor:
         Raises:
             SchemaMismatch: this is not the data that the model was fitted on.
         """
-        dataset, _ = _loaded(data, "all", **reading)
-        return _split(self.fitted, dataset)
+        dataset, _ = loaded(data, "all", **reading)
+        record, tensors = self.fitted.record["data"], self.fitted.tensors
+        if len(dataset) != record.rows or record.digest not in ("", dataset.digest()):
+            raise SchemaMismatch(
+                f"the model was fitted on {record.name} ({record.rows} rows), but the real data ({len(dataset)} rows) differs "
+                "from it; give the same file and label, or training and held-out rows separately (--train, --holdout)."
+            )
+        held, dropped = tensors["holdout"].astype(bool), tensors["dropped"].astype(bool)
+        return dataset.take(~held & ~dropped), dataset.take(held)
 
     def _seed(self, seed: int | None) -> int:
         return self.seed if seed is None else seed
@@ -282,6 +285,7 @@ class Augmentor:
             "model_seed": fitted.record["seed"],
             "seed": self.seed if seed is None else seed,
             "trained_on": fitted.record["data"].name,
+            "keeps_rows": fitted.model.spec.keeps_rows,
             "note": "synthetic rows drawn from a model; not observations",
         }
         if wanted is not None:
@@ -294,141 +298,7 @@ def load(path: str | Path) -> Augmentor:
     return Augmentor.load(path)
 
 
-def evaluate(
-    synthetic: Any,
-    *,
-    train: Any = None,
-    holdout: Any = None,
-    real: Any = None,
-    artifact: str | Path | Augmentor | None = None,
-    label: str | Sequence[str] | None = None,
-    group: str | None = None,
-    layer: str | None = None,
-    use_raw: bool = False,
-    transpose: bool = False,
-    space: str = "auto",
-    metrics: Literal["quick", "default", "full"] | Sequence[str] = "default",
-    skip: Sequence[str] = (),
-    seed: int = 0,
-    n_max: int = 2000,
-    budget: float | None = None,
-    command: str = "",
-    listener: Listener = silent,
-) -> Report:
-    """Say how good synthetic rows are: every score beside what real rows and a useless generator score.
-
-    Args:
-        synthetic: rows to judge: path, AnnData, data frame, ``(X, y)``.
-        train: real rows that the generator was fitted on.
-        holdout: real rows that it never saw. Without them the training rows are halved, and little is certain.
-        real: instead of ``train`` and ``holdout``: all real rows, divided as ``artifact`` records, else halved.
-        artifact: the fitted model, or its path.
-        label: label column or columns, in all sets.
-        group: column whose values stay together in splits.
-        layer: layer to use instead of X, in the real sets.
-        use_raw: use ``raw`` of the real sets.
-        transpose: genes are in rows (tables).
-        space: space of all sets; ``auto`` takes the real rows'.
-        metrics: ``quick``, ``default``, ``full``, or names.
-        skip: metrics to leave out.
-        seed: seed of every subsample.
-        n_max: largest number of rows a side for neighbours, kernels and classifiers.
-        budget: seconds after which no further metric is begun.
-        command: recorded in the report.
-        listener: told about progress.
-
-    Returns:
-        The report.
-
-    Raises:
-        Refused: the sets do not fit together; the message names what differs.
-    """
-    from augmentor.evaluation.run import evaluate as run
-
-    if (real is None) == (train is None):
-        raise ConfigError("give the real rows either as real=, or as train= (and holdout=).")
-    reading: dict[str, Any] = {"label": label, "group": group, "transpose": transpose}
-    source = {"layer": layer, "use_raw": use_raw, "space": space}
-    if real is not None:
-        whole, _ = _loaded(real, "all", **reading, **source)
-        if artifact is None:
-            known, unseen = whole, None
-        else:
-            model = artifact if isinstance(artifact, Augmentor) else Augmentor.load(artifact)
-            known, unseen = _split(model.fitted, whole)
-            unseen = unseen if len(unseen) else None
-    else:
-        known, _ = _loaded(train, "all", **reading, **source)
-        unseen = None if holdout is None else _loaded(holdout, "all", **reading, **source)[0]
-    reading["group"] = None  # synthetic rows come from no patient or plate
-    made, _ = _loaded(synthetic, "all", **reading, space=str(known.schema.space) if space == "auto" else space)
-    known, unseen = _narrowed(known, made), None if unseen is None else _narrowed(unseen, made)
-    columns = list(range(len(known.schema.labels)))
-    return run(
-        made,
-        known,
-        unseen,
-        label=columns[0] if len(columns) == 1 else columns,
-        metrics=metrics,
-        skip=skip,
-        seed=seed,
-        n_max=n_max,
-        budget=budget,
-        command=command,
-        listener=listener,
-    )
-
-
-def check_requirements(
-    thresholds: Sequence[str],
-    *,
-    metrics: Literal["quick", "default", "full"] | Sequence[str] = "default",
-    skip: Sequence[str] = (),
-) -> None:
-    """Refuse, before an evaluation, thresholds (`Report.require`) that none of its scores could meet.
-
-    Raises:
-        ConfigError: a threshold cannot be read, or names no score of these metrics.
-    """
-    from augmentor.evaluation.assemble import wanted
-    from augmentor.evaluation.run import chosen
-    from augmentor.evaluation.score import Report, Score
-
-    known = {
-        spec.name: Score(spec=spec, value=None)
-        for _, metric in chosen(metrics, skip)
-        for spec in wanted(metric, full=metrics == "full")
-    }
-    # a report without values, asked for its refusals only
-    empty = Report(augmentor="", created="", seed=0, label="", data={}, space={}, arms=(), scores=known)
-    with contextlib.suppress(ThresholdMissed):
-        empty.require(*thresholds)
-
-
-def _narrowed(real: Dataset, made: Dataset) -> Dataset:
-    """Real rows restricted to the genes of the synthetic ones, when those declare fewer (``--genes 2000``)."""
-    if made.schema.features == real.schema.features:
-        return real
-    where = {name: i for i, name in enumerate(real.schema.features)}
-    unknown = [name for name in made.schema.features if name not in where]
-    if unknown or len(made.schema.features) == len(real.schema.features):
-        return real  # `run` aligns by name, or names what differs
-    return real.select([where[name] for name in made.schema.features])
-
-
-def _split(fitted: Fitted, dataset: Dataset) -> tuple[Dataset, Dataset]:
-    record = fitted.record["data"]
-    same = len(dataset) == record.rows and record.digest in ("", dataset.digest())
-    if not same:
-        raise SchemaMismatch(
-            f"the model was fitted on {record.name} ({record.rows} rows), but the real data ({len(dataset)} rows) differs "
-            "from it; give the same file and label, or training and held-out rows separately (--train, --holdout)."
-        )
-    held, dropped = fitted.tensors["holdout"].astype(bool), fitted.tensors["dropped"].astype(bool)
-    return dataset.take(~held & ~dropped), dataset.take(held)
-
-
-def _loaded(data: Any, genes: int | Literal["all"], **reading: Any) -> tuple[Dataset, Kind]:
+def loaded(data: Any, genes: int | Literal["all"], **reading: Any) -> tuple[Dataset, Kind]:
     """Read what a user has, and remember what it was."""
     if isinstance(data, Dataset):
         return data, "anndata" if data.schema.levels is None else "frame"

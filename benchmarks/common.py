@@ -76,7 +76,9 @@ def drawn(augmentor: Augmentor, rows: int, seed: int) -> tuple[Dataset, float]:
 
 
 def judged(synthetic: Dataset, train: Dataset, holdout: Dataset, metrics: Any = "default", seed: int = 0) -> Report:
-    """Evaluate against the held-out rows."""
+    """Evaluate against the held-out rows, on the genes that were modelled."""
+    kept = [train.schema.features.index(gene) for gene in synthetic.schema.features]
+    train, holdout = train.select(kept), holdout.select(kept)
     return evaluate(synthetic, train=train, holdout=holdout, metrics=metrics, seed=seed)
 
 

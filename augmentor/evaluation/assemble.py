@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from augmentor.core.errors import listed
 from augmentor.core.space import Space
 from augmentor.evaluation.arms import FLOORS
 from augmentor.evaluation.columns import average
@@ -27,6 +29,7 @@ MOSTLY = 0.8
 # Fewer matched rows than this cannot be compared.
 FEWEST_ROWS = 4
 NO_HOLDOUT = "needs held-out rows"
+NO_TIME = "time budget"
 
 # values per fold, one list entry per draw
 Draws = dict[int, list[Measures]]
@@ -47,10 +50,23 @@ class Outcome:
     z: dict[str, float]
 
 
-def run(metric: Metric, frame: Frame) -> Outcome:
-    """Measure every arm and put the scores together."""
+def run(metric: Metric, frame: Frame, deadline: float = math.inf) -> Outcome:
+    """Measure every arm and put the scores together.
+
+    Args:
+        metric: what to measure.
+        frame: the rows.
+        deadline: reading of ``time.perf_counter`` by which the metric must be done; judged from its first measure, it is
+            skipped rather than begun where it would not be.
+    """
     start = time.perf_counter()
     refusal = _refusal(metric, frame)
+    if not refusal and start < deadline < math.inf:
+        metric.measure(_pair(metric, frame, "synthetic", 0))
+        once, start = time.perf_counter() - start, time.perf_counter()
+        refusal = NO_TIME if start + once * _measures(metric, frame) > deadline else None
+    elif start >= deadline:
+        refusal = NO_TIME
     if refusal:
         return Outcome(
             {
@@ -62,7 +78,7 @@ def run(metric: Metric, frame: Frame) -> Outcome:
         )
     setup, folds = metric.setup, range(len(frame.folds(metric.setup.rows)))
     count = max(setup.halves, FULL_HALVES) if frame.asked.full and setup.halves else setup.halves
-    pairs = frame.pairs(setup.rows, "synthetic")
+    pairs = [_pair(metric, frame, "synthetic", fold) for fold in folds]
     synthetic = {fold: [metric.measure(pairs[fold])] for fold in folds}
     ceiling = _ceiling(metric, frame)
     floors = _floors(metric, frame)
@@ -86,6 +102,21 @@ def run(metric: Metric, frame: Frame) -> Outcome:
     return Outcome(scores, measured, z)
 
 
+def _pair(metric: Metric, frame: Frame, arm: str, fold: int, draw: int = 0) -> Pair:
+    pair = frame.pair(metric.setup.rows, arm, fold, draw)
+    return pair if metric.setup.most is None or frame.asked.full else pair.fewer(metric.setup.most)
+
+
+def _measures(metric: Metric, frame: Frame) -> int:
+    """How often a metric measures, about."""
+    setup, specs = metric.setup, wanted(metric, full=frame.asked.full)
+    folds = len(frame.folds(setup.rows))
+    ceilings = setup.draws if setup.alternate else setup.draws * folds
+    floors = 0 if setup.rows in ("all", "copies") else len(FLOORS) if setup.floors == "all" else 1
+    resampled = {"subsample": setup.halves, "bootstrap": BOOTSTRAPS, "none": 0}
+    return folds * (1 + floors) + ceilings + sum(resampled[kind] for kind in {spec.interval for spec in specs})
+
+
 def wanted(metric: Metric, *, full: bool) -> list[ScoreSpec]:
     """Return the scores to compute: without ``full``, those of a mixed file that are not marked so."""
     plain = [spec for spec in metric.scores if full or not spec.full]
@@ -93,6 +124,8 @@ def wanted(metric: Metric, *, full: bool) -> list[ScoreSpec]:
 
 
 def _refusal(metric: Metric, frame: Frame) -> str | None:
+    if frame.data.space not in metric.setup.spaces:
+        return f"means something for {listed(metric.setup.spaces)} only, not for {frame.data.space}"
     if frame.halved and all(spec.needs_holdout for spec in metric.scores):
         return NO_HOLDOUT
     if metric.setup.labelled and not frame.data.labelled:
@@ -118,8 +151,7 @@ def _ceiling(metric: Metric, frame: Frame) -> Draws:
     out: Draws = {}
     for i in range(draws):
         for fold in [folds[i % len(folds)]] if setup.alternate and folds else folds:
-            pair = frame.pair(setup.rows, "ceiling", fold, i)
-            out.setdefault(fold, []).append(metric.measure(pair))
+            out.setdefault(fold, []).append(metric.measure(_pair(metric, frame, "ceiling", fold, i)))
     return out
 
 
@@ -130,11 +162,8 @@ def _floors(metric: Metric, frame: Frame) -> dict[str, Draws]:
     arms = [arm for arm in FLOORS if metric.setup.floors == "all" or frame.asked.full or arm in named]
     if not frame.data.labelled and "permuted" in arms:
         arms.remove("permuted")
-    folds = [0] if metric.setup.alternate else None
-    return {
-        arm: {pair.fold: [metric.measure(pair)] for pair in frame.pairs(metric.setup.rows, arm, folds=folds)}
-        for arm in arms
-    }
+    folds = range(1 if metric.setup.alternate else len(frame.folds(metric.setup.rows)))
+    return {arm: {fold: [metric.measure(_pair(metric, frame, arm, fold))] for fold in folds} for arm in arms}
 
 
 def _draws(metric: Metric, plan: Sequence[tuple[int, Pair, str, int]], intervals: AbstractSet[str]) -> Draws:
@@ -168,7 +197,7 @@ def _score(
         "floors": floor_values,
         "n_used": len(pair.synthetic),
         "space": space_text(frame),
-        "detail": _detail(spec.name, measures, ceilings),
+        "detail": _detail(spec.name, measures, ceilings, resampled),
     }
     if value is None:
         reason = next((item.reason for item in measures if item.reason), "not defined on these rows")
@@ -278,13 +307,16 @@ def _per_label(measures: list[Measured], pair: Pair) -> dict[str, LabelValue]:
     return out
 
 
-def _detail(name: str, measures: list[Measured], ceilings: Draws) -> dict[str, object]:
+def _detail(name: str, measures: list[Measured], ceilings: Draws, resampled: Draws) -> dict[str, object]:
     detail = dict(measures[0].detail)
     if len(measures) > 1:
         detail["folds"] = [item.value for item in measures]
     draws = _values(ceilings, name)
     if draws:
         detail["ceiling_draws"] = draws
+    if resampled and all(item.sd is None for item in measures):
+        # by fold; two evaluations of the same seed resample the same real rows, so their differences pair draw by draw
+        detail["resampled"] = [[measure[name].value for measure in runs] for runs in resampled.values()]
     return detail
 
 

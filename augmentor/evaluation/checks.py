@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from scipy import sparse
 
+from augmentor.core.dataset import Matrix
 from augmentor.core.errors import DataError, listed
+from augmentor.core.space import Space
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.rows import Aligned
 from augmentor.evaluation.score import Score, Warned
 
 # Held-out rows may repeat training rows as often as training rows repeat each other, with this much slack.
 NATURAL = 2.0
+# A share of synthetic rows that are real ones, beyond what rows repeat by nature.
+COPIED = 0.01
+# Mean values (mean squares of data with negative values) this many times the real ones are no fault of a generator.
+SCALE, SIGNED_SCALE = 1.8, 5.0
 FEW = 25
 SHIFTED = 0.60
 
@@ -41,14 +48,54 @@ def overlap(data: Aligned, *, allow: bool) -> Iterator[Warned]:
     yield Warned(code="overlap", text=f"{text} ({reason}).", affects=("privacy",))
 
 
+def copies(data: Aligned) -> Iterator[Warned]:
+    """Notice synthetic rows that are real rows value for value, more than rows repeat by nature."""
+    synthetic, train, holdout = data.synthetic.hashes, data.train.hashes, data.holdout
+    repeats = np.unique(train, return_counts=True)[1]
+    natural = float(repeats[repeats > 1].sum()) / len(train)
+    sets = [("training", train)] if holdout is None else [("training", train), ("held-out", holdout.hashes)]
+    for name, known in sets:
+        shared = int(np.isin(synthetic, known).sum())
+        if shared / len(synthetic) > COPIED + NATURAL * natural:
+            seen = "" if name == "training" else ", so the generator has seen them and no comparison with them is fair"
+            text = f"{shared:,} of {len(synthetic):,} synthetic rows are {name} rows, value for value{seen}."
+            yield Warned(code="copies", text=text, affects=("fidelity", "biology", "utility", "privacy"))
+
+
+def scale(data: Aligned) -> Iterator[Warned]:
+    """Notice values many times larger or smaller than the real ones: another unit, depth or base of the logarithm."""
+    if data.space is Space.MIXED:
+        return
+    ours, theirs = (float(np.sqrt(_square(rows.x))) for rows in (data.synthetic, data.train))
+    signed = any(rows.x.min() < 0 for rows in (data.synthetic, data.train))
+    if not signed:
+        ours, theirs = (float(rows.totals.mean()) for rows in (data.synthetic, data.train))
+    factor = ours / theirs if theirs > 0 else 1.0
+    most = SIGNED_SCALE if signed else SCALE
+    if not 1 / most < factor < most:
+        text = f"Synthetic values are {factor:.2g} times the real ones on average: another unit, depth or base of the logarithm?"
+        yield Warned(code="scale", text=text, affects=("fidelity",))
+
+
+def _square(x: Matrix) -> float:
+    """Return the mean square of all values."""
+    values = x.data if sparse.issparse(x) else x
+    return float(np.square(values, dtype=np.float64).sum() / (x.shape[0] * x.shape[1]))
+
+
 def weaknesses(data: Aligned, frame: Frame) -> Iterator[Warned]:
     """Name what the report rests on too little."""
     if frame.halved:
         yield Warned(
             code="no_holdout",
-            text="No held-out rows: copies of the training rows would look perfect.",
+            text=(
+                "No held-out rows: copies of the training rows would look perfect. The real rows were halved instead: "
+                "fidelity and biology are optimistic; transfer and privacy are not available."
+            ),
             affects=("fidelity", "biology", "utility", "privacy"),
         )
+    yield from copies(data)
+    yield from scale(data)
     if data.unknown:
         named = listed(f"{label} ({n})" for label, n in data.unknown.items())
         yield Warned(
@@ -73,8 +120,9 @@ def weaknesses(data: Aligned, frame: Frame) -> Iterator[Warned]:
             text = f"{len(few)} labels have fewer than {FEW} held-out rows, too few for scores of their own: {listed(few)}."
             yield Warned(code="few_rows", text=text)
     if frame.policy == "symmetric":
+        rows = "halved rows" if frame.halved else "held-out rows"
         text = (
-            f"{len(frame.holdout)} held-out rows are too few to keep some for fitting spaces; every space is fitted on both "
+            f"{len(frame.holdout)} {rows} are too few to keep some for fitting spaces; every space is fitted on both "
             "compared sets alike, which blunts small differences."
         )
         yield Warned(code="symmetric", text=text)

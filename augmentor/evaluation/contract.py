@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
+from augmentor.core.space import Space
 from augmentor.evaluation.score import Score, ScoreSpec
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from augmentor.evaluation.pair import Pair
 
 Kind = Literal["matched", "distinct", "mapped", "training", "all", "copies"]
+
+# Where every column holds the same kind of number: all spaces but mixed tables.
+EXPRESSION = (Space.COUNTS, Space.LOG, Space.CONTINUOUS)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,9 @@ class Setup:
         alternate: whether ceiling draws take the folds in turn and floors use one; for metrics that cost seconds.
         halves: how many random halves make the interval of ``subsample`` scores.
         floors: ``all`` or ``named`` (only those named by the scores); for metrics that cost seconds.
+        most: most rows a side outside a full evaluation, for classifiers that take their time; None for those of the frame.
         labelled: whether the metric means nothing without labels.
+        spaces: spaces in which the metric means something; elsewhere it is left out, or refused where asked for by name.
         order: 0 minimum set, 1 default, 2 last; the order of work under a time budget.
     """
 
@@ -48,7 +54,9 @@ class Setup:
     alternate: bool = False
     halves: int = 6
     floors: Literal["all", "named"] = "all"
+    most: int | None = None
     labelled: bool = False
+    spaces: tuple[Space, ...] = tuple(Space)
     order: int = 1
 
 

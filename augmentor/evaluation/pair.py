@@ -141,6 +141,8 @@ class Pair:
     policy: str = "disjoint"
     whole: tuple[Pair, NDArray[np.intp], NDArray[np.intp]] | None = None
     asked: Asked = field(default_factory=Asked)
+    _halves: dict[int, Pair] = field(default_factory=dict, init=False, repr=False)
+    _fewer: tuple[int, Pair] | None = field(default=None, init=False, repr=False)
 
     @property
     def space(self) -> Space:
@@ -157,10 +159,10 @@ class Pair:
         """Names of the selected genes, most variable first."""
         return [self.genes[i] for i in self.basis.genes]
 
-    @cached_property
+    @property
     def fit(self) -> Side:
         """The rows the basis was fitted on."""
-        return Side(self.basis.fit, self.basis)
+        return self.basis.side
 
     @cached_property
     def distances(self) -> NDArray[np.float64]:
@@ -203,10 +205,23 @@ class Pair:
             elif (self.real.y == code).any():
                 yield label, None
 
+    def fewer(self, most: int) -> Pair:
+        """Return at most about ``most`` random rows a side, the same share of every label; the pair itself where it is small."""
+        if max(len(self.synthetic), len(self.real)) <= most:
+            return self
+        if self._fewer is None or self._fewer[0] != most:
+            rng = self.stream.child("fewer", most).numpy()
+            ours, theirs = (_share(side.y, most / len(side), rng) for side in (self.synthetic, self.real))
+            self._fewer = most, self.part(ours, theirs, "fewer", most)
+        return self._fewer[1]
+
     def half(self, draw: int) -> Pair:
-        """Return a random half of each side, drawn per label without replacement."""
-        rng = self.stream.child("half", draw).numpy()
-        return self.part(_half(self.synthetic.y, rng), _half(self.real.y, rng), "half", draw, "work")
+        """Return a random half of each side, drawn per label without replacement; the same one whenever asked again."""
+        if draw not in self._halves:
+            rng = self.stream.child("half", draw).numpy()
+            parts = _half(self.synthetic.y, rng), _half(self.real.y, rng)
+            self._halves[draw] = self.part(*parts, "half", draw, "work")
+        return self._halves[draw]
 
     def resampled(self, draw: int) -> Pair:
         """Return both sides resampled per label with replacement, for moment-like scores only."""
@@ -276,6 +291,14 @@ def _two(block: NDArray[np.float64]) -> NDArray[np.float64]:
     if block.shape[1] == 1:
         return np.repeat(block, 2, axis=1)
     return np.partition(block, 1, axis=1)[:, :2]
+
+
+def _share(y: NDArray[np.intp], share: float, rng: np.random.Generator) -> NDArray[np.intp]:
+    order = rng.permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    steps = np.floor(np.arange(len(y) + 1) * share)
+    # by position in the label-sorted shuffle, so that sides of equal label counts stay so
+    return np.sort(order[np.diff(steps) > 0])
 
 
 def _half(y: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:

@@ -18,7 +18,7 @@ from scipy import sparse
 from augmentor.core.dataset import Dataset, Matrix, as_matrix, missing_labels, row_sums
 from augmentor.core.errors import LabelError, SchemaMismatch, listed
 from augmentor.core.space import Space
-from augmentor.evaluation.tables import encode
+from augmentor.evaluation.tables import Table, common
 
 ALL = "all rows"
 
@@ -28,11 +28,13 @@ class Sample:
     """Rows in canonical form.
 
     Attributes:
-        x: ``(rows, genes)`` float32 in the space of the data, genes sorted by name; CSR where mostly zero.
+        x: ``(rows, genes)`` float32 in the space of the data, genes sorted by name; CSR where mostly zero. For mixed tables
+            the encoded columns, which have distances.
         y: ``(rows,)`` positions in the sorted labels.
         hashes: ``(rows,)`` 64-bit hash of the values of each row, taken before any projection.
         totals: ``(rows,)`` row totals, float64.
         groups: ``(rows,)`` group of each row, or None.
+        table: the values behind ``x`` where the data is a mixed table, None otherwise.
     """
 
     x: Matrix
@@ -40,6 +42,7 @@ class Sample:
     hashes: NDArray[np.uint64]
     totals: NDArray[np.float64]
     groups: NDArray[np.object_] | None = None
+    table: Table | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -47,7 +50,8 @@ class Sample:
     def take(self, rows: NDArray[np.intp]) -> Sample:
         """Return the rows at these positions."""
         groups = None if self.groups is None else self.groups[rows]
-        return Sample(self.x[rows], self.y[rows], self.hashes[rows], self.totals[rows], groups)
+        table = None if self.table is None else self.table.take(rows)
+        return Sample(self.x[rows], self.y[rows], self.hashes[rows], self.totals[rows], groups, table)
 
     def counts(self, labels: int) -> NDArray[np.intp]:
         """Return the number of rows of each label."""
@@ -69,7 +73,14 @@ class Sample:
             np.concatenate([first.hashes, second.hashes]),
             np.concatenate([first.totals, second.totals]),
             np.concatenate([first.groups, second.groups]) if both else None,
+            None if first.table is None or second.table is None else first.table.joined(second.table),
         )
+
+    @staticmethod
+    def of_table(table: Table, y: NDArray[np.intp]) -> Sample:
+        """Return rows of a mixed table, in their order."""
+        x = table.encoded()
+        return Sample(x, y, hashed(x), row_sums(x), table=table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +154,10 @@ def align(synthetic: Dataset, train: Dataset, holdout: Dataset | None, label: in
     order = sorted(train.schema.features)
     position = {value: i for i, value in enumerate(labels)}
     raw = {name: _columns(data, order) for name, data in sets.items()}
+    tables: dict[str, Table] = {}
     if train.schema.space is Space.MIXED:
-        genes, matrices = encode({name: (raw[name], _levels(data, order)) for name, data in sets.items()}, order)
+        tables = common({name: (raw[name], _levels(data, order)) for name, data in sets.items()}, order)
+        genes, matrices = tables["train"].columns.encoded, {name: table.encoded() for name, table in tables.items()}
     else:
         genes = tuple(order)
         whole = raw["train"]
@@ -156,7 +169,8 @@ def align(synthetic: Dataset, train: Dataset, holdout: Dataset | None, label: in
         rows = np.flatnonzero(kept[name])
         y = np.array([position[names[name][i]] for i in rows], dtype=np.intp)
         groups = None if data.groups is None else np.array([str(data.groups[i]) for i in rows], dtype=object)
-        samples[name] = _canonical(matrices[name][rows], y, groups)
+        table = tables[name].take(rows) if tables else None
+        samples[name] = _canonical(matrices[name][rows], y, groups, table)
     return Aligned(
         synthetic=samples["synthetic"],
         train=samples["train"],
@@ -187,12 +201,12 @@ def hashed(x: Matrix) -> NDArray[np.uint64]:
     return out
 
 
-def _canonical(x: Matrix, y: NDArray[np.intp], groups: NDArray[np.object_] | None) -> Sample:
+def _canonical(x: Matrix, y: NDArray[np.intp], groups: NDArray[np.object_] | None, table: Table | None) -> Sample:
     hashes = hashed(x)
     keys: list[Any] = [y, hashes]
     if groups is not None:
         keys.insert(0, np.unique(groups, return_inverse=True)[1])
-    sample = Sample(x, y, hashes, row_sums(x), groups)
+    sample = Sample(x, y, hashes, row_sums(x), groups, table)
     return sample.take(np.lexsort(keys))
 
 

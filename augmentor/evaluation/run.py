@@ -23,7 +23,7 @@ from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Illustrated, Metric
 from augmentor.evaluation.pair import Asked
 from augmentor.evaluation.rows import ALL, Aligned, Sample, align
-from augmentor.evaluation.score import Failed, Report, Rows, Score, Verdict
+from augmentor.evaluation.score import Failed, Report, Rows, Score, Verdict, Warned
 from augmentor.evaluation.verdicts import verdicts
 
 AXIS_ORDER = ("fidelity", "biology", "utility", "privacy")
@@ -37,7 +37,8 @@ def evaluate(
     holdout: Dataset | None = None,
     *,
     label: int | Sequence[int] = 0,
-    metrics: Literal["quick", "default", "full"] | Sequence[str] = "default",
+    metrics: Literal["quick", "default"] | Sequence[str] = "default",
+    full: bool = False,
     skip: Sequence[str] = (),
     seed: int = 0,
     n_max: int = 2000,
@@ -46,8 +47,11 @@ def evaluate(
     command: str = "",
     plan: Mapping[str, int] | None = None,
     allow_overlap: bool = False,
+    keeps_rows: bool | None = None,
+    warned: Sequence[Warned] = (),
     control: str | None = None,
     gene_sets: Mapping[str, Sequence[str]] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Report:
     """Compare synthetic rows with real ones, every score beside its ceiling and its floors.
 
@@ -56,17 +60,21 @@ def evaluate(
         train: real rows that the generator was fitted on.
         holdout: real rows that it never saw; without them the training rows are halved and little is certain.
         label: position of the label column in ``train``; several positions for their joint.
-        metrics: ``"default"``; ``"quick"`` for the minimum set; ``"full"`` for everything, with more resampling; or names.
+        metrics: ``"default"``, ``"quick"`` for the minimum set, or names of metrics.
+        full: also compute what is left out of the default set for its cost, and resample more often.
         skip: names of metrics to leave out.
         seed: seed of every subsample; the same seed gives the same report.
         n_max: largest number of rows a side for neighbours, kernels and classifiers.
-        budget: seconds after which no further metric is begun; those left are listed as skipped.
+        budget: seconds to spend; a metric that would not be done by then is listed as skipped.
         listener: is told after every metric.
         command: recorded in the report.
         plan: rows per label that were asked of the generator, if recorded.
         allow_overlap: accept held-out rows that also are training rows.
+        keeps_rows: whether the model that made the synthetic rows stores training rows; None if it is not known.
+        warned: what was noticed while the sets were brought together.
         control: label that differences are taken against; the mean of the other labels if None.
         gene_sets: names of genes by set, for scores per pathway.
+        names: what the report calls the sets ``synthetic``, ``train`` and ``holdout``, such as names of files.
 
     Returns:
         The report: scores, verdicts, warnings, figures.
@@ -80,31 +88,28 @@ def evaluate(
     start = time.perf_counter()
     if n_max < 20:
         raise ConfigError(f"n_max is {n_max}; at least 20 rows a side are needed to compare anything.")
-    plan_of_work = chosen(metrics, skip)
+    plan_of_work = chosen(metrics, skip, full=full)
     data = align(synthetic, train, holdout, label)
+    if metrics in ("quick", "default"):
+        plan_of_work = [(name, metric) for name, metric in plan_of_work if data.space in metric.setup.spaces]
     if control is not None and control not in data.labels:
         raise LabelError(
             f"control '{control}' is not a label of train.{did_you_mean(control, data.labels)} Labels: {listed(data.labels)}."
         )
     warnings = list(overlap(data, allow=allow_overlap))
-    asked = Asked(metrics == "full", control, {name: tuple(genes) for name, genes in (gene_sets or {}).items()})
+    asked = Asked(full, control, {name: tuple(genes) for name, genes in (gene_sets or {}).items()})
     frame = Frame(data, seed=seed, n_max=n_max, plan=None if plan is None else dict(plan), asked=asked)
-    warnings = [*weaknesses(data, frame), *warnings]
+    warnings = [*weaknesses(data, frame), *warned, *warnings]
     scores: dict[str, Score] = {}
     z: dict[str, float] = {}
     failed: list[Failed] = []
     figures: dict[str, dict[str, Any]] = {}
+    deadline = np.inf if budget is None else start + budget
     with one_thread():
         for done, (name, metric) in enumerate(plan_of_work):
             listener(Progress("evaluate", done, len(plan_of_work), "metrics"))
-            if budget is not None and time.perf_counter() - start > budget:
-                scores |= {
-                    spec.name: Score(spec=spec, value=None, skipped="time budget")
-                    for spec in assemble.wanted(metric, full=asked.full)
-                }
-                continue
             try:
-                outcome = assemble.run(metric, frame)
+                outcome = assemble.run(metric, frame, deadline)
                 scores |= outcome.scores
                 z |= outcome.z
                 if isinstance(metric, Illustrated) and outcome.measured:
@@ -114,8 +119,9 @@ def evaluate(
                 failed.append(Failed(metric=name, error=f"{type(error).__name__}: {error}"))
     listener(Progress("evaluate", len(plan_of_work), len(plan_of_work), "metrics"))
     warnings += shift(scores)
-    scores = _flagged(scores, z, exchangeable=not any(item.code == "shift" for item in warnings))
-    words = verdicts(scores, holdout=not frame.halved, red_line=_red_line(data))
+    shifted = any(item.code == "shift" for item in warnings)
+    scores = _flagged(scores, z, exchangeable=not shifted)
+    words = verdicts(scores, holdout=not frame.halved, red_line=_red_line(data), shifted=shifted, keeps_rows=keeps_rows)
     if "augmentation_gain" in scores:
         words["augmentation"] = _augmentation(scores["augmentation_gain"])
     return Report(
@@ -124,7 +130,7 @@ def evaluate(
         seed=seed,
         label=data.label,
         command=command,
-        data=_described(data, {"synthetic": synthetic, "train": train, "holdout": holdout}),
+        data=_described(data, {"synthetic": synthetic, "train": train, "holdout": holdout}, names or {}),
         space=_space(frame),
         arms=("synthetic", "ceiling", "independent", "permuted", "means"),
         warnings=tuple(warnings),
@@ -144,15 +150,15 @@ def one_thread() -> AbstractContextManager[Any]:
     return limits
 
 
-def chosen(metrics: str | Sequence[str], skip: Sequence[str]) -> list[tuple[str, Metric]]:
+def chosen(metrics: str | Sequence[str], skip: Sequence[str], *, full: bool) -> list[tuple[str, Metric]]:
     """Return the metrics in order of work: minimum set, then the rest, by name."""
-    if isinstance(metrics, str) and metrics not in ("quick", "default", "full"):
+    if isinstance(metrics, str) and metrics not in ("quick", "default"):
         metrics = [metrics]
     names = METRICS.names() if isinstance(metrics, str) else list(dict.fromkeys(metrics))
     for name in skip:
         METRICS.get(name)
     built: list[tuple[str, Metric]] = [(name, METRICS.get(name)()) for name in names if name not in skip]
-    if metrics == "default":
+    if metrics == "default" and not full:
         built = [(name, metric) for name, metric in built if not all(spec.full for spec in metric.scores)]
     if metrics == "quick":
         built = [(name, metric) for name, metric in built if metric.setup.order == 0]
@@ -206,7 +212,7 @@ def _augmentation(score: Score) -> Verdict:
     return Verdict(verdict=str(score.detail["verdict"]), sentence=str(score.detail["sentence"]))
 
 
-def _described(data: Aligned, sets: Mapping[str, Dataset | None]) -> dict[str, Rows]:
+def _described(data: Aligned, sets: Mapping[str, Dataset | None], names: Mapping[str, str]) -> dict[str, Rows]:
     out = {}
     for name, original in sets.items():
         if original is None:
@@ -215,7 +221,13 @@ def _described(data: Aligned, sets: Mapping[str, Dataset | None]) -> dict[str, R
         counts = np.zeros(0, dtype=int) if sample is None else sample.counts(len(data.labels))
         labels = {} if data.labels == (ALL,) else {c: int(n) for c, n in zip(data.labels, counts, strict=True)}
         extra = data.unknown if name == "synthetic" else data.unseen if name == "holdout" else {}
-        out[name] = Rows(rows=len(original), genes=original.features, labels=labels | extra, digest=original.digest())
+        out[name] = Rows(
+            rows=len(original),
+            genes=original.features,
+            labels=labels | extra,
+            digest=original.digest(),
+            name=names.get(name, ""),
+        )
     return out
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,8 @@ from augmentor.core.errors import ConfigError, ThresholdMissed, did_you_mean, li
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from augmentor.evaluation.report.beside import Beside
 
 FORMAT = 1
 
@@ -247,6 +249,26 @@ class Report(_Model):
 
         return to_json(self, path)
 
+    @staticmethod
+    def from_json(path: str | os.PathLike[str]) -> Report:
+        """Read a report that `to_json` wrote; another format is refused."""
+        from augmentor.evaluation.report.json import from_json
+
+        return from_json(path)
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """Return the JSON Schema of what `to_json` writes."""
+        from augmentor.evaluation.report.json import json_schema
+
+        return json_schema()
+
+    def to_multiqc(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write a section and general statistics for MultiQC; ``path`` ends in ``_mqc.json``. Returns both paths."""
+        from augmentor.evaluation.report.multiqc import to_multiqc
+
+        return to_multiqc(self, path)
+
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the report as one self-contained page, and write it to ``path`` where one is given."""
         from augmentor.evaluation.report.html import to_html
@@ -282,6 +304,13 @@ class Report(_Model):
             worst = self[name.removesuffix(".worst")].worst
             return None if worst is None else worst[1]
         return self[name].value
+
+
+def beside(reports: Mapping[str, Report]) -> Beside:
+    """Put finished reports of the same held-out rows side by side, by name; refuses what cannot be compared."""
+    from augmentor.evaluation.report.beside import beside
+
+    return beside(reports)
 
 
 _OPERATORS = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from scipy.sparse.linalg import eigsh
 from augmentor.core.dataset import Matrix, as_dense, column_moments
 from augmentor.core.space import Space
 from augmentor.evaluation.rows import Sample
+
+if TYPE_CHECKING:
+    from augmentor.evaluation.pair import Side
 
 MOST_GENES = 2000
 COMPONENTS = 30
@@ -71,6 +76,13 @@ class Basis:
         z = (dense - centre) / scale
         pcs = min(COMPONENTS, max(2, len(sample) // 3), *z.shape)
         return Basis(space, target, genes, centre, scale, _directions(z, pcs), sample)
+
+    @cached_property
+    def side(self) -> Side:
+        """The fitting rows in every space."""
+        from augmentor.evaluation.pair import Side
+
+        return Side(self.fit, self)
 
     def project(self, dense: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return principal components ``(rows, pcs)`` of rows given in the selected genes."""

@@ -14,6 +14,7 @@ from augmentor.core.atomic import atomic_path
 from augmentor.core.dataset import Dataset, Source
 from augmentor.core.errors import DataError
 from augmentor.io._format import STREAM, Options, to_read, to_write
+from augmentor.io._gene_sets import read_gene_sets
 from augmentor.io._writer import Writer, writer
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "from_frame",
     "open_source",
     "read",
+    "read_gene_sets",
     "to_anndata",
     "to_frame",
     "writer",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # "None" is not among them: it is a treatment
 NULLS = ["", "NA", "N/A", "#N/A", "NaN", "nan", "<NA>", "NULL", "null"]
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", STREAM)
+# tables of at most so many columns are looked at twice, for whole numbers that are names
+NARROW = 1000
 # a parquet row group holds about this many values
 GROUP = 16_000_000
 
@@ -82,21 +84,25 @@ def _read_text(path: str, what: str, roles: set[str]) -> pd.DataFrame:
     doubled = {n for n in roles if names.count(n) > 1}
     if doubled:
         raise DataError(f"{what} has several columns named '{min(doubled)}'; rename all but one.")
-    # arrow cannot address columns of equal names, and only those of the roles are addressed
-    options = pacsv.ConvertOptions(
-        null_values=NULLS,
-        strings_can_be_null=True,
-        column_types={name: pa.string() for name in roles if name in names},
-    )
     reading = pacsv.ReadOptions(column_names=names, skip_rows=1, block_size=max(1 << 22, 4 * longest), use_threads=True)
+
+    def parsed(texts: list[str], only: list[str] | None = None) -> Any:
+        # arrow cannot address columns of equal names, and only those of the roles are addressed
+        options = pacsv.ConvertOptions(
+            null_values=NULLS,
+            strings_can_be_null=True,
+            column_types={name: pa.string() for name in texts},
+            include_columns=only,
+        )
+        style = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=False)
+        source = path if content is None else io.BytesIO(content.getvalue())
+        with contextlib.closing(_binary(source)) as stream:
+            return pacsv.read_csv(stream, read_options=reading, parse_options=style, convert_options=options)
+
     try:
-        with contextlib.closing(_binary(content or path)) as stream:
-            table = pacsv.read_csv(
-                stream,
-                read_options=reading,
-                parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=False),
-                convert_options=options,
-            )
+        table = parsed([name for name in roles if name in names])
+        if len(names) <= NARROW and len(set(names)) == len(names):
+            table = _unpadded(table, parsed)
     except (pa.ArrowException, OSError, EOFError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0][:200]
         if "utf8" in reason.lower():
@@ -107,6 +113,20 @@ def _read_text(path: str, what: str, roles: set[str]) -> pd.DataFrame:
         if name in roles:
             frame.isetitem(position, retyped(frame.iloc[:, position]).array)
     return frame
+
+
+def _unpadded(table: Any, parsed: Any) -> Any:
+    """Return a table in which columns of padded whole numbers, such as 01 and 02, are texts again: they are names."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    whole = [field.name for field in table.schema if pa.types.is_integer(field.type)]
+    if not whole:
+        return table
+    for name, column in zip(whole, parsed(whole, whole).columns, strict=True):
+        if pc.any(pc.match_substring_regex(column, "^[+-]?0[0-9]")).as_py():
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table
 
 
 def _peek(source: Any, what: str, delimiter: str) -> tuple[list[str], list[str], int]:

@@ -53,6 +53,20 @@ def evaluate(
     transpose_synthetic: Annotated[
         bool, typer.Option("--transpose-synthetic", help="Genes are in rows of SYNTHETIC as well.")
     ] = False,
+    synthetic_label: Annotated[
+        list[str] | None,
+        typer.Option("--synthetic-label", help="What SYNTHETIC calls the label.", metavar="NAME", show_default=False),
+    ] = None,
+    synthetic_layer: Annotated[
+        str | None,
+        typer.Option("--synthetic-layer", help="Layer of SYNTHETIC to use instead of X.", metavar="NAME"),
+    ] = None,
+    common_genes: Annotated[
+        bool, typer.Option("--common-genes", help="Judge the genes that all files share, where most are shared.")
+    ] = False,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Accept held-out rows that are also training rows.")
+    ] = False,
     space: o.Space = "auto",
     json_file: Annotated[
         Path, typer.Option("--json", help="Report as JSON; - for stdout instead of the table.", metavar="FILE")
@@ -61,15 +75,29 @@ def evaluate(
     figures: Annotated[
         Path | None, typer.Option(help="Folder for the pictures as PNG, SVG and PDF.", metavar="FOLDER")
     ] = None,
+    multiqc: Annotated[
+        Path | None, typer.Option(help="Headline scores as MultiQC custom content, NAME_mqc.json.", metavar="FILE")
+    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(help='Exit with 3 unless this holds, as in "tstr_ratio>=0.95"; repeat it.', metavar="EXPR"),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to evaluate without held-out rows.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="The minimum set of metrics only.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every metric, also the slow ones, and more resampling.")
+    ] = False,
     only: Annotated[str | None, typer.Option(help="Metrics to compute: a,b.", metavar="NAMES")] = None,
     skip: Annotated[str | None, typer.Option(help="Metrics to leave out: a,b.", metavar="NAMES")] = None,
     budget: Annotated[
         str | None, typer.Option(help="Time after which no further metric is begun: 90s, 10m.", metavar="TIME")
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(help="Label that differences are taken against; else the mean of the others.", metavar="LABEL"),
+    ] = None,
+    gene_sets: Annotated[
+        Path | None, typer.Option("--gene-sets", help="Gene sets (GMT) for scores per pathway.", metavar="FILE")
     ] = None,
     seed: o.Seed = 0,
 ) -> None:
@@ -86,24 +114,30 @@ def evaluate(
         raise typer.BadParameter(
             "--holdout goes with --train; with --real, the artifact says which rows were held out."
         )
-    inputs = [synthetic, real, train, holdout, artifact]
-    outputs.check(json_file, inputs=inputs)
-    outputs.check(html, inputs=inputs)
+    if quick and (full or only):
+        raise typer.BadParameter("--quick names a set of metrics itself; leave out --full and --only.")
+    inputs = [synthetic, real, train, holdout, artifact, gene_sets]
+    for target in (json_file, html, multiqc):
+        if target is not None:
+            outputs.check(target, inputs=inputs)
+    if multiqc is not None and not multiqc.name.endswith("_mqc.json"):
+        raise typer.BadParameter("--multiqc: MultiQC finds files that end in _mqc.json; name it so.")
     if figures is not None:
         outputs.check(figures, inputs=inputs, folder=True)
     limit, skipped = arguments.seconds(budget), arguments.comma_separated(skip)
-    metrics: Any = arguments.comma_separated(only) or "default"
+    metrics: Any = arguments.comma_separated(only) or ("quick" if quick else "default")
     how = o.reading(label, group, layer, use_raw, transpose, space)
 
     from augmentor import evaluate as judge
     from augmentor import io
-    from augmentor.api import check_requirements
+    from augmentor.judging import check_requirements
 
     if require:
-        check_requirements(require, metrics=metrics, skip=skipped)
+        check_requirements(require, metrics=metrics, full=full, skip=skipped)
     with Meter(terminal) as meter:
         known = artifact or _nearby(synthetic, real)
         how["label"] = how["label"] or (None if known is None else _labels(known))
+        sets = None if gene_sets is None else io.read_gene_sets(gene_sets)
         whole = io.read(real or train, **how)  # type: ignore[arg-type]
         unseen = None if holdout is None else io.read(holdout, **how)
         if artifact is None and known is not None and not _fitted_on(known, whole, terminal):
@@ -113,41 +147,51 @@ def evaluate(
                 "no held-out rows: --strict needs rows that the model never saw. Fit with a holdout and give its --artifact, "
                 "or give --train and --holdout."
             )
-        made = io.read(
+        report = judge(
             synthetic,
             label=how["label"],
-            transpose=transpose_synthetic,
-            space=str(whole.schema.space) if space == "auto" else space,
-        )
-        report = judge(
-            made,
+            space=space,
+            synthetic_label=synthetic_label,
+            synthetic_layer=synthetic_layer,
+            synthetic_transpose=transpose_synthetic,
+            common_genes=common_genes,
+            allow_overlap=allow_overlap,
+            names={name: path.name for name, path in (("train", real or train), ("holdout", real or holdout)) if path},
             real=None if real is None else whole,
             train=None if real is not None else whole,
             holdout=unseen,
             artifact=known,
             metrics=metrics,
+            full=full,
             skip=skipped,
+            control=control,
+            gene_sets=sets,
             seed=seed,
             budget=limit,
             command=shlex.join(["augment", *terminal.words]),
             listener=meter,
         )
-    _write(report, terminal, json_file, html, figures)
+    _write(report, terminal, json_file, html, figures, multiqc)
     if require:
         report.require(*require)
 
 
-def _write(report: Report, terminal: Terminal, json_file: Path, html: Path, figures: Path | None) -> None:
+def _write(
+    report: Report, terminal: Terminal, json_file: Path, html: Path, figures: Path | None, multiqc: Path | None
+) -> None:
+    written = [html, *([] if figures is None else [figures])]
     report.to_html(html)
     if figures is not None:
         report.to_figures(figures)
+    if multiqc is not None:
+        written += report.to_multiqc(multiqc)
     if str(json_file) == outputs.STREAM:
         terminal.result(report.to_json())
     else:
+        written.append(json_file)
         report.to_json(json_file)
         terminal.result(report.to_text())
-    written = [str(path) for path in (html, json_file, figures) if path is not None and str(path) != outputs.STREAM]
-    terminal.note(f"written: {', '.join(written)}")
+    terminal.note(f"written: {', '.join(map(str, written))}")
     for item in report.failed:
         terminal.note(f"metric {item.metric} failed and is missing from the report: {item.error}")
 

@@ -46,7 +46,7 @@ process EVALUATE {
     output:
     path 'report.html', emit: html
     path 'report.json', emit: json
-    path 'augmentor_mqc.json', emit: multiqc
+    path '*_mqc.json', emit: multiqc
     script:
     """
     augment evaluate ${synthetic} --real ${expr} --artifact ${model} --label '${params.label}' \

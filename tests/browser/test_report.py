@@ -13,8 +13,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from augmentor.evaluation.report import words
+from augmentor.evaluation.report import figures, words
 from augmentor.evaluation.report.html import to_html
+from augmentor.evaluation.score import beside
 
 pytestmark = pytest.mark.browser
 
@@ -66,7 +67,117 @@ def test_the_script_has_built_the_map_and_the_sorting(opened: tuple[str, list[st
     assert re.search(r'<div id="map">.*<canvas[^>]*tabindex="0"', document, re.DOTALL)
     width = re.search(r'<canvas[^>]*width="(\d+)"', document)
     assert width is not None and int(width[1]) > 300
-    assert document.count('class="sort"') > 20
+    tables = re.findall(r'<table class="labels sortable">.*?</thead>', document, re.DOTALL)
+    assert tables and all(table.count('class="sort"') == table.count('scope="col"') > 1 for table in tables)
+
+
+def test_nothing_is_requested_and_nothing_is_said(window: Any, page: Path) -> None:
+    """A driven browser records every request, also those that a policy would refuse."""
+    view = window()
+    view.open(page)
+    view.ask("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    assert view.said() == []
+    assert [address for address in view.asked() if not address.startswith("data:image/png")] == [page.as_uri()]
+    # the silence means something: a request against the policy is heard, and refused before it leaves
+    view.ask("new Image().src = 'https://example.invalid/x.png'; 0")
+    assert any("Content Security Policy" in text for text in view.said())
+
+
+def test_pointer_names_rows(window: Any, examples: ModuleType, page: Path) -> None:
+    """A real pointer over real rows: the label and the origin appear beside it, as text."""
+    view = window()
+    view.open(page)
+    left, top, width, height = view.ask(
+        "(() => { const c = document.querySelector('canvas'); c.scrollIntoView({block: 'center'}); "
+        "const b = c.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()"
+    )
+    named = set()
+    for row in range(12):
+        for column in range(24):
+            view.point(left + width * (column + 0.5) / 24, top + height * (row + 0.5) / 12)
+            named.add(
+                view.ask("document.querySelector('.tip').hidden ? '' : document.querySelector('.tip').textContent")
+            )
+    labels = [words.one_line(label) for label in (*examples.LABELS, *examples.HOSTILE)]
+    known = {f"{label} · {origin}" for label in labels for origin in ("real", "synthetic")}
+    assert len(named - {""}) >= 5 and named - {""} <= known
+    assert view.said() == []
+
+
+def test_keyboard_reaches_every_control_in_order(window: Any, page: Path) -> None:
+    """Tab goes through all controls in the order of the page, each with a ring around it, and back to the start."""
+    view = window()
+    view.open(page)
+    count = view.ask(
+        "(() => { const all = [...document.querySelectorAll('a[href], button, summary, canvas, [tabindex=\"0\"]')]"
+        ".filter((n) => n.checkVisibility({contentVisibilityAuto: true})); all.forEach((n, i) => { n.dataset.order = i; });"
+        " return all.length; })()"
+    )
+    seen, ringed = [], []
+    for _ in range(count):
+        view.press("Tab")
+        order, ring = view.ask(
+            "[document.activeElement.dataset.order, getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        seen.append(int(order))
+        ringed.append(ring)
+    assert seen == list(range(count)) and count > 60
+    assert set(ringed) == {"solid"}
+    view.press("Tab", shift=True)
+    assert int(view.ask("document.activeElement.dataset.order")) == count - 2
+
+
+def test_keyboard_uses_the_controls(window: Any, page: Path) -> None:
+    """Enter opens what is folded and follows a link into it; N and P walk over the rows of the map."""
+    view = window()
+    view.open(page)
+    view.ask("document.querySelector('details.fold summary').focus()")
+    view.press("Enter")
+    assert view.ask("document.querySelector('details.fold').open") is True
+    view.ask("document.querySelector('#headline a.title').focus()")
+    view.press("Enter")
+    assert view.ask("document.querySelector('details.definitions').open") is True
+    assert view.ask("location.hash").startswith("#def-")
+    view.ask("document.querySelector('canvas').focus()")
+    named = []
+    for key in "nnnp":
+        view.press(key)
+        named.append(
+            view.ask("document.querySelector('.tip').hidden ? '' : document.querySelector('.tip').textContent")
+        )
+    assert all(named)
+    assert view.ask("document.querySelector('.tip').getAttribute('role')") == "status"
+    view.ask("[...document.querySelectorAll('#map button')].find((b) => b.textContent.includes('synthetic')).focus()")
+    view.press("Enter")
+    assert view.ask("document.activeElement.getAttribute('aria-pressed')") == "false"
+    view.ask("document.querySelector('canvas').focus()")
+    for _ in range(5):
+        view.press("n")
+        assert view.ask("document.querySelector('.tip').textContent").endswith(" · real")
+    assert view.said() == []
+
+
+@pytest.mark.parametrize("width", [400, 820])
+def test_a_narrow_window_with_all_folds_open_does_not_scroll_sideways(window: Any, page: Path, width: int) -> None:
+    view = window()
+    view.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    view.open(page)
+    view.ask("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    assert view.ask("[innerWidth, document.documentElement.scrollWidth]") == [width, width]
+
+
+def test_side_by_side_page(window: Any, examples: ModuleType, tmp_path: Path) -> None:
+    """The page of several reports: silent, without requests, no wider than a narrow window."""
+    reports = {"a": examples.example(hostile=True), "<img src=x onerror=alert(1)>": examples.example(hostile=True)}
+    target = tmp_path / "both.html"
+    beside(reports).to_html(target)
+    view = window()
+    view.call("Emulation.setDeviceMetricsOverride", width=400, height=900, deviceScaleFactor=1, mobile=False)
+    view.open(target)
+    assert view.ask("document.documentElement.scrollWidth") == 400
+    assert view.ask("document.querySelector('h1').textContent") == "a · <img src=x onerror=alert(1)>"
+    assert [address for address in view.asked() if not address.startswith("data:")] == [target.as_uri()]
+    assert view.said() == []
 
 
 def test_pointing_at_a_row_names_it(browse: Any, examples: ModuleType, page: Path, tmp_path: Path) -> None:
@@ -134,10 +245,12 @@ def test_prints(browse: Any, page: Path, tmp_path: Path) -> None:
     assert 4 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 30
 
 
-def test_reads_without_javascript(browse: Any, page: Path, tmp_path: Path) -> None:
+def test_reads_without_javascript(browse: Any, examples: ModuleType, page: Path, tmp_path: Path) -> None:
     """Where scripts are off, the static pictures stand and the place of the interactive map stays hidden."""
     silent = tmp_path / "silent.html"
     silent.write_text(page.read_text(encoding="utf-8").replace("script-src 'unsafe-inline'", "script-src 'none'"))
     document, _ = browse(silent, "--dump-dom")
     assert re.search(r'<div id="map" hidden="">\s*</div>', document)
-    assert document.count('role="img"') == 22
+    report = examples.example(hostile=True)
+    panels = sum(len(figures.draw_panels(report, name)) for name in figures.available(report))
+    assert document.count('role="img"') == panels

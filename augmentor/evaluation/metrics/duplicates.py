@@ -6,10 +6,11 @@ Natural repeats are subtracted: what held-out rows share with training rows by c
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from augmentor.core.space import Space
 from augmentor.evaluation.contract import Measured, Measures, Setup
-from augmentor.evaluation.pair import Pair
+from augmentor.evaluation.pair import ENOUGH, Pair
 from augmentor.evaluation.score import ScoreSpec
 
 NEAR = 0.01
@@ -47,7 +48,7 @@ CLOSE = _spec(
     "Share of synthetic rows nearer to a training row than 99 % of held-out rows are, minus the 1 % expected.",
     "share of S with d(s, T) below the 1st percentile of d(H, T), minus that of H, 30 PCs",
     "copies with little noise",
-    "copies with much noise",
+    "copies with much noise; denoised rows, which are near everything",
 )
 INNER = _spec(
     "inner",
@@ -71,15 +72,29 @@ class Metric:
         judged, real, train = pair.synthetic.sample, pair.real.sample, pair.train.sample
         near = pair.nearest
         threshold = float(np.quantile(near.real_train[:, 0], NEAR))
-        close = float(np.mean(near.synthetic_train[:, 0] < threshold) - np.mean(near.real_train[:, 0] < threshold))
+        close = near.synthetic_train[:, 0] < threshold, near.real_train[:, 0] < threshold
         if pair.space in (Space.CONTINUOUS, Space.LOG):
             same = SAME * float(np.median(near.real_train[:, 0]))
-            ours, natural = (float(np.mean(d[:, 0] <= same)) for d in (near.synthetic_train, near.real_train))
+            equal = near.synthetic_train[:, 0] <= same, near.real_train[:, 0] <= same
         else:
-            ours, natural = (float(np.isin(rows.hashes, train.hashes).mean()) for rows in (judged, real))
+            equal = np.isin(judged.hashes, train.hashes), np.isin(real.hashes, train.hashes)
         inner, usual = (1.0 - len(rows.distinct()) / len(rows) for rows in (judged, train))
         return {
-            EXACT.name: Measured(ours - natural, detail={"share": ours, "natural": natural}),
-            CLOSE.name: Measured(close, detail={"threshold": threshold}),
+            EXACT.name: _beyond(*equal, pair),
+            CLOSE.name: _beyond(*close, pair, threshold=threshold),
             INNER.name: Measured(inner - usual, detail={"share": inner, "natural": usual}),
         }
+
+
+def _beyond(ours: NDArray[np.bool_], natural: NDArray[np.bool_], pair: Pair, **more: float) -> Measured:
+    """Return the share of judged rows beyond the natural one, also by label (the natural share is that of all)."""
+    base = float(natural.mean())
+    share = float(ours.mean())
+    sd = np.sqrt(share * (1 - share) / len(ours) + base * (1 - base) / len(natural))
+    per_label: dict[str, float | None] = {}
+    for code, label in enumerate(pair.labels if len(pair.labels) > 1 else ()):
+        rows = pair.synthetic.y == code
+        if rows.any():
+            per_label[label] = float(ours[rows].mean()) - base if rows.sum() >= ENOUGH else None
+    detail = {"share": share, "natural": base, **more}
+    return Measured(share - base, per_label, sd=float(sd), method="binomial", detail=detail)

@@ -1,9 +1,10 @@
 """Differences between labels: do they have their size (slope), and do they agree gene by gene?
 
-A contrast is the mean of a label minus the unweighted mean of the other labels' means, in LOG space. With z, h, s the
-contrast on the fitting, held-out and synthetic rows, over the 200 genes of largest |z|: ``beta = sum z s / sum z h``. Choosing
-and weighing genes by rows that are not compared (an instrument) removes the bias of a regression of s on h, whose noise and
-selection make even real rows look attenuated. Without such rows (few held-out rows) z = h, and the ceiling shows the bias.
+A contrast is the mean of a label minus the unweighted mean of the other labels' means (minus that of the control label, where
+one is named), in LOG space. With z, h, s the contrast on the fitting, held-out and synthetic rows, over the 200 genes of largest
+|z|: ``beta = sum z s / sum z h``. Choosing and weighing genes by rows that are not compared (an instrument) removes the bias of
+a regression of s on h, whose noise and selection make even real rows look attenuated. Without such rows (few held-out rows)
+z = h, and the ceiling shows the bias.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SLOPE = ScoreSpec(
     ideal=1.0,
     bounds=(None, None),
     floor="permuted",
-    formula="sum z s / sum z h over the 200 genes of largest |z|; label against the mean of the others; mean over labels",
+    formula="sum z s / sum z h over the 200 genes of largest |z|; label - mean of others (or --control); mean over labels",
     catches="attenuated or exaggerated effects",
     misses="noise around the effects",
     interval="subsample",
@@ -67,7 +68,8 @@ class Metric:
         """Compare the contrasts of every label that has enough rows."""
         contrasts = _contrasts(pair)
         if contrasts is None:
-            few = f"fewer than two labels have {LEAST} rows on both sides"
+            control = pair.asked.control
+            few = f"fewer than two labels{f', or not {control!r},' if control else ''} have {LEAST} rows on both sides"
             return {spec.name: Measured.none(few) for spec in self.scores}
         slopes: dict[str, float | None] = {}
         agreements: dict[str, float | None] = {}
@@ -130,21 +132,28 @@ def slope(z: Vector, h: Vector, s: Vector) -> float | None:
 
 
 def _contrasts(pair: Pair) -> dict[str, Contrast] | None:
-    """Return z, h, s and the significant genes of every label with enough rows; None with fewer than two such labels."""
+    """Return z, h, s and the significant genes of every label with enough rows; None with fewer than two such labels.
+
+    With a control label, the others are contrasted with it alone; None where it has too few rows.
+    """
     size = len(pair.labels)
     instrument = pair.fit if pair.policy == "disjoint" else pair.real
     sides = (instrument, pair.real, pair.synthetic)
     counts = np.min([side.sample.counts(size) for side in sides], axis=0)
     codes = np.flatnonzero(counts >= LEAST)
-    if len(codes) < 2:
+    control = None if pair.asked.control is None else pair.labels.index(pair.asked.control)
+    if len(codes) < 2 or (control is not None and control not in codes):
         return None
     moments = [_moments(side, codes) for side in sides]
     out = {}
     for i, code in enumerate(codes):
-        z, h, s = (_against_rest(mean, i) for mean, _, _ in moments)
+        if code == control:
+            continue
+        base = np.flatnonzero(codes != code if control is None else codes == control)
+        z, h, s = (mean[i] - mean[base].mean(axis=0) for mean, _, _ in moments)
         _, variance, n = moments[0]
         error = variance / n[:, None]
-        error = error[i] + np.delete(error, i, axis=0).sum(axis=0) / (len(codes) - 1) ** 2
+        error = error[i] + error[base].sum(axis=0) / len(base) ** 2
         out[pair.labels[code]] = (z, h, s, _significant(z, error))
     return out
 
@@ -154,10 +163,6 @@ def _moments(side: Side, codes: NDArray[np.intp]) -> tuple[Vector, Vector, Vecto
     found = [variances(side.log_all[rows]) for rows in parts]
     n = np.array([len(rows) for rows in parts], dtype=np.float64)
     return np.stack([mean for mean, _ in found]), np.stack([variance for _, variance in found]), n
-
-
-def _against_rest(means: Vector, i: int) -> Vector:
-    return means[i] - np.delete(means, i, axis=0).mean(axis=0)
 
 
 def _significant(z: Vector, error: Vector) -> NDArray[np.intp]:

@@ -1,18 +1,20 @@
 """Means, standard deviations and dispersion of every gene, per label.
 
 Means and standard deviations are compared by Pearson's r over genes in LOG space; the dispersion ratio is
-``median over genes of var_S / var_H`` among rows of one label. Agreement of means says little: class means without any
-variation reach r = 0.997 where real rows reach 0.999.
+``median over genes of var_S / var_H`` among rows of one label; the trend is the curve of log variance on mean. Agreement of
+means says little: class means without any variation reach r = 0.997 where real rows reach 0.999.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augmentor.core.space import Space
 from augmentor.evaluation.columns import Vector, pearson, rounded, variances, zero_fractions
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Measured, Measures, Setup
@@ -62,7 +64,25 @@ VARIANCE = ScoreSpec(
     interval="bootstrap",
     headline=True,
 )
+TREND = ScoreSpec(
+    name="moments.trend",
+    axis="fidelity",
+    title="mean-variance trend",
+    meaning="How far the curve of log variance on mean lies from that of held-out rows.",
+    goal="minimize",
+    ideal=0.0,
+    bounds=(0.0, None),
+    floor="means",
+    formula="RMSE over 20 quantile bins of the real mean of the mean ln variance of a bin's genes in LOG space, per label, unweighted mean",
+    catches="the wrong family of counts, too little or too much variation at some level of expression",
+    misses="single genes, dependence between genes",
+    interval="bootstrap",
+    full=True,
+)
 UNDER, OVER = 0.8, 1.25
+TREND_BINS, TREND_GENES = 20, 3
+# A variance below this share of the median real one counts as that: the logarithm of none at all is not a number.
+LEAST_VARIANCE = 1e-3
 # Genes seen in fewer rows than this share have variances that are mostly noise.
 EXPRESSED = 0.2
 
@@ -70,7 +90,7 @@ EXPRESSED = 0.2
 class Metric:
     """Gene means and spreads, per label and pooled."""
 
-    scores = (MEAN, SD, VARIANCE)
+    scores = (MEAN, SD, VARIANCE, TREND)
     setup = Setup(order=0)
 
     def measure(self, pair: Pair) -> Measures:
@@ -78,21 +98,26 @@ class Metric:
         pooled, within = _moments(pair), _within(pair)
         parts = {label: None if part is None else _moments(part) for label, part in pair.each_label()}
         out = {}
-        comparisons: tuple[tuple[ScoreSpec, Callable[[_Moments], float | None]], ...] = (
+        comparisons: list[tuple[ScoreSpec, Callable[[_Moments], float | None]]] = [
             (MEAN, lambda m: pearson(m[0], m[2])),
             # rows without any variation tell nothing of it
             (SD, lambda m: pearson(np.sqrt(m[1]), np.sqrt(m[3])) if m[1].any() else 0.0),
             (VARIANCE, _ratio),
-        )
+        ]
+        if pair.asked.full:
+            comparisons.append((TREND, trend))
         for spec, compare in comparisons:
             per_label = {label: None if part is None else compare(part) for label, part in parts.items()}
             out[spec.name] = Measured.over_labels(
-                compare(within if spec is VARIANCE else pooled),
+                compare(within if spec in (VARIANCE, TREND) else pooled),
                 per_label,
                 fallback=all(part is None for part in parts.values()),
-                detail=_more(spec, pooled),
-                reason="one side does not vary",
+                detail=_more(spec, within if spec is VARIANCE else pooled),
+                reason="too few genes vary" if spec is TREND else "one side does not vary",
             )
+        if pair.arm == "synthetic" and pair.whole is None and pair.space is Space.COUNTS:
+            mean = out[MEAN.name]
+            out[MEAN.name] = replace(mean, detail={**mean.detail, "raw_r": _raw_r(pair)})
         return out
 
     def flags(self, score: Score) -> tuple[str, ...]:
@@ -156,6 +181,27 @@ def _ratio(moments: _Moments) -> float | None:
     return float(np.median(moments[1][usable] / moments[3][usable])) if usable.any() else None
 
 
+def trend(moments: _Moments) -> float | None:
+    """Return the distance of the binned curves of log variance on mean; None with too few genes for a bin."""
+    chosen = _usable(moments)
+    bins = min(TREND_BINS, int(chosen.sum()) // TREND_GENES)
+    if bins < 2:
+        return None
+    mean_a, variance_a, mean_b, variance_b = (values[chosen] for values in moments[:4])
+    edges = np.quantile(mean_b, np.linspace(0, 1, bins + 1)[1:-1])
+    least = LEAST_VARIANCE * float(np.median(variance_b))
+    curves = []
+    for mean, variance in ((mean_a, variance_a), (mean_b, variance_b)):
+        place = np.searchsorted(edges, mean, side="right")
+        count = np.bincount(place, minlength=bins)
+        total = np.bincount(place, weights=np.log(np.maximum(variance, least)), minlength=bins)
+        curves.append(np.divide(total, count, out=np.full(bins, np.nan), where=count > 0))
+    # a bin that one side leaves empty has no curve there
+    gaps = curves[0] - curves[1]
+    gaps = gaps[np.isfinite(gaps)]
+    return float(np.sqrt(np.mean(np.square(gaps)))) if gaps.size else None
+
+
 def _more(spec: ScoreSpec, moments: _Moments) -> dict[str, Any]:
     if spec is MEAN:
         return {"rmse": float(np.sqrt(np.mean(np.square(moments[0] - moments[2]))))}
@@ -163,7 +209,19 @@ def _more(spec: ScoreSpec, moments: _Moments) -> dict[str, Any]:
         usable = _usable(moments)
         if not usable.any():
             return {}
-        low, high = np.quantile(moments[1][usable] / moments[3][usable], [0.25, 0.75])
-        dead = float(np.mean(moments[1][usable] == 0))
-        return {"genes": int(usable.sum()), "quartiles": [float(low), float(high)], "dead_genes": dead}
+        ours, theirs = moments[1][usable], moments[3][usable]
+        low, high = np.quantile(ours / theirs, [0.25, 0.75])
+        alive = ours > 0
+        return {
+            "genes": int(usable.sum()),
+            "quartiles": [float(low), float(high)],
+            "dead_genes": float(np.mean(~alive)),
+            "log_variance_r": pearson(np.log(ours[alive]), np.log(theirs[alive])) if alive.sum() > 1 else None,
+        }
     return {}
+
+
+def _raw_r(pair: Pair) -> float | None:
+    """Pearson's r of the gene means of counts as they are."""
+    ours, theirs = (variances(side.x)[0] for side in (pair.synthetic, pair.real))
+    return pearson(ours, theirs)

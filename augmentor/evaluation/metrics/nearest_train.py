@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentor.evaluation.columns import densities
+from augmentor.evaluation.columns import densities, rounded
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Measured, Measures, Setup
 from augmentor.evaluation.pair import ENOUGH, Nearest, Pair
@@ -22,6 +22,7 @@ from augmentor.evaluation.score import ScoreSpec
 # Fewer held-out rows cannot tell near from far.
 FEWEST = 8
 METHOD = "binomial, and random halves of T and H"
+PERCENTILES = (1, 5, 25, 50, 75)
 
 EXCESS = ScoreSpec(
     name="nearest_train.excess",
@@ -42,13 +43,13 @@ RATIO = ScoreSpec(
     name="nearest_train.ratio",
     axis="privacy",
     title="distance to the closest training row",
-    meaning="Small distances to training rows as a multiple of those of held-out rows; below 1 means near copies.",
+    meaning="The smallest distances to training rows as a multiple of those of held-out rows; near 0 means near copies.",
     goal="target",
     ideal=1.0,
     bounds=(0.0, None),
     formula="5th percentile of distances S to T / that of H to T, 30 PCs",
     catches="near copies in the tail",
-    misses="larger is not better: junk is far from everything",
+    misses="larger is not better: junk is far from everything; denoised rows are near everything",
     interval="none",
     needs_holdout=True,
 )
@@ -109,22 +110,35 @@ def excess(to_train: NDArray[np.float64], to_real: NDArray[np.float64], prior: f
     return float((share - prior) / (1 - prior))
 
 
-def _ratio(near: Nearest, rng: np.random.Generator) -> tuple[float | None, float | None, dict[str, float]]:
+def _ratio(near: Nearest, rng: np.random.Generator) -> tuple[float | None, float | None, dict[str, Any]]:
     synthetic, real = near.synthetic_train, near.real_train
+    more = {
+        "distance_to_train": _quantiles(synthetic[:, 0], real[:, 0]),
+        # distance to the nearest over that to the second nearest: small for copies, whatever the scale
+        "neighbour_distance_ratio": _quantiles(_gap(synthetic), _gap(real)),
+    }
     base = float(np.quantile(real[:, 0], 0.05))
     if base <= 0:
-        return None, None, {}
+        return None, None, more
     value = float(np.quantile(synthetic[:, 0], 0.05)) / base
     draws = []
     for _ in range(100):
         some = np.quantile(rng.choice(real[:, 0], len(real)), 0.05)
         if some > 0:
             draws.append(float(np.quantile(rng.choice(synthetic[:, 0], len(synthetic)), 0.05) / some))
-    more = {"median_ratio": float(np.median(synthetic[:, 0]) / np.median(real[:, 0]))}
-    if (synthetic[:, 1] > 0).all() and (real[:, 1] > 0).all():
-        # distance to the nearest over that to the second nearest: small for copies, whatever the scale
-        ours, theirs = (np.quantile(gaps[:, 0] / gaps[:, 1], 0.05) for gaps in (synthetic, real))
-        more["neighbour_distance_ratio"] = float(ours / theirs) if theirs > 0 else 0.0
     # half the central 68 %: a few draws with a tiny denominator say nothing of the spread
     low, high = np.quantile(draws, [0.16, 0.84]) if draws else (0.0, 0.0)
     return value, float(high - low) / 2, more
+
+
+def _quantiles(synthetic: NDArray[np.float64], real: NDArray[np.float64]) -> dict[str, list[float]]:
+    """Return the same percentiles of both, smallest first: copies show in the first ones."""
+    levels = np.array(PERCENTILES) / 100
+    ours, theirs = (rounded(np.quantile(values, levels)) for values in (synthetic, real))
+    return {"percentiles": [float(p) for p in PERCENTILES], "synthetic": ours, "holdout": theirs}
+
+
+def _gap(nearest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Nearest over second nearest distance, 1 where both are 0: a row that training repeats singles out nobody."""
+    first, second = nearest.T
+    return np.divide(first, second, out=np.ones_like(first), where=second > 0)

@@ -32,7 +32,7 @@ class _Page:
     lines: list[Text] = field(default_factory=list)
 
     def add(self, text: str = "", style: str = "") -> None:
-        self.lines.append(Text(_fit(text, self.width), style=style))
+        self.lines.append(Text(fit(text, self.width), style=style))
 
     def wrap(self, text: str, *, most: int, indent: str = "  ", style: str = "") -> None:
         """Add a text on at most ``most`` lines; what does not fit ends in an ellipsis."""
@@ -107,7 +107,7 @@ def _table(page: _Page, scores: list[Score]) -> None:
     page.add(_joined(_HEADINGS, widths), "bold")
     for row, score in zip(rows, scores, strict=True):
         if score.skipped is not None:
-            page.add(f"{_cell(row[0], widths[0], '<')} skipped: {words.one_line(score.skipped)}", STYLES["unknown"])
+            page.add(f"{cell(row[0], widths[0], '<')} skipped: {words.one_line(score.skipped)}", STYLES["unknown"])
         else:
             if score.worst is not None:
                 row[7] = _labelled(*score.worst, widths[7])
@@ -131,13 +131,13 @@ def _cells(score: Score) -> list[str]:
 
 
 def _joined(cells: Sequence[str], widths: list[int]) -> str:
-    return " ".join(_cell(*item) for item in zip(cells, widths, _ALIGN, strict=True)).rstrip()
+    return " ".join(cell(*item) for item in zip(cells, widths, _ALIGN, strict=True)).rstrip()
 
 
 def _labelled(label: str, value: float, width: int) -> str:
     """Return ``label value``, the label shortened so that the value stays readable."""
     text = words.number(value)
-    return f"{_fit(words.label(label), width - len(text) - 1)} {text}"
+    return f"{fit(words.label(label), width - len(text) - 1)} {text}"
 
 
 def _warnings(page: _Page, report: Report) -> None:
@@ -152,12 +152,13 @@ def _warnings(page: _Page, report: Report) -> None:
         page.add(f"✗ … and {len(report.failed) - 3} more failed", STYLES["bad"])
 
 
-def _cell(text: str, width: int, align: str) -> str:
+def cell(text: str, width: int, align: str) -> str:
     """Return the text on exactly ``width`` columns; wide characters count two."""
-    text = _fit(text, width)
+    text = fit(text, width)
     gap = " " * (width - cell_len(text))
     return gap + text if align == ">" else text + gap
 
 
-def _fit(text: str, width: int) -> str:
+def fit(text: str, width: int) -> str:
+    """Return the text on at most ``width`` columns, cut with an ellipsis."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"

@@ -16,6 +16,8 @@ import numpy as np
 from augmentor.core.atomic import atomic_file
 from augmentor.core.errors import ConfigError, DataError, did_you_mean, listed
 from augmentor.evaluation.report import words
+from augmentor.evaluation.report.contours import contours, outlined, overlaps
+from augmentor.evaluation.report.gains import curve, forest, gains, learning_curve
 from augmentor.evaluation.report.marks import by_label, dots, identity, interleaved, label_dots, line, numbers
 from augmentor.evaluation.report.style import (
     DIVERGING,
@@ -45,6 +47,22 @@ PANELS: Final[dict[str, tuple[str, ...]]] = {
     "correlation": ("real", "synthetic", "difference"),
 }
 
+#: Axis that a picture belongs to; those that show scores label by label belong to none.
+AXIS: Final = {
+    "umap": "fidelity",
+    "contours": "fidelity",
+    "moments": "fidelity",
+    "correlation": "fidelity",
+    "roc": "fidelity",
+    "prdc": "fidelity",
+    "library_size": "fidelity",
+    "zeros": "fidelity",
+    "fold_change": "biology",
+    "learning_curve": "utility",
+    "augmentation": "utility",
+    "nearest": "privacy",
+}
+
 _FORMATS = ("png", "svg", "pdf")
 
 
@@ -62,6 +80,12 @@ def draw(report: Report, name: str, panels: Sequence[str] | None = None) -> Figu
     with settings():
         if name == "per_label":
             return per_label(report)
+        if name == "contours":
+            return contours(report.figures["umap"], overlaps(report), panels)
+        if name == "augmentation":
+            return forest(gains(report) or {})
+        if name == "learning_curve":
+            return learning_curve(curve(report) or {})
         data, parts = report.figures[name], tuple(panels or PANELS.get(name, ()))
         colours = colour_of(words.labels(report))  # a label has one colour in all pictures
         if name == "umap":
@@ -71,17 +95,22 @@ def draw(report: Report, name: str, panels: Sequence[str] | None = None) -> Figu
         return _PANELLED[name](data, parts) if name in PANELS else _SINGLE[name](data)
 
 
-def draw_label(report: Report, name: str) -> Figure:
-    """Return the panel of one headline score, label by label."""
-    with settings():
-        return per_label(report, [name])
+def draw_panels(report: Report, name: str) -> list[Figure]:
+    """Return the panels of a picture as figures of their own, so that a page can place them by itself."""
+    if name == "per_label":
+        with settings():
+            return [per_label(report, [score.name]) for score in rated_per_label(report)]
+    panels = outlined(report.figures["umap"]) if name == "contours" else PANELS.get(name, ("",))
+    return [draw(report, name, [panel]) for panel in panels]
 
 
 def available(report: Report) -> list[str]:
     """Return the names of the pictures that can be drawn from a report, in reading order."""
-    order = ("umap", "moments", "correlation", "fold_change", "roc", "library_size", "zeros", "prdc", "nearest")
-    names = [name for name in order if name in report.figures]
-    return names + ["per_label"] * bool(rated_per_label(report))
+    there = set(report.figures)
+    if "umap" in report.figures and outlined(report.figures["umap"]):
+        there.add("contours")
+    there |= {name for name, data in (("augmentation", gains), ("learning_curve", curve)) if data(report) is not None}
+    return [name for name in AXIS if name in there] + ["per_label"] * bool(rated_per_label(report))
 
 
 def save_figures(

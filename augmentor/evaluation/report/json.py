@@ -1,6 +1,7 @@
-"""A report as JSON and back: format 1, its schema published by `json_schema`.
+"""A report as JSON and back: format 1, its schema published by `json_schema` and in ``docs/report.schema.json``.
 
-A value that is not a number, or not finite, is written as ``null``: JSON has no other way to say it.
+A value that is not a number, or not finite, is written as ``null``: JSON has no other way to say it. The value of a score,
+or of a label, then has its reason beside it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from augmentor.core.atomic import atomic_file
 from augmentor.core.errors import ArtifactError, DataError
 from augmentor.evaluation.score import FORMAT, Report
 
+# Numbers that are not optional while an evaluation lives, and may be null at rest.
+_MAY_BE_NULL = {"Interval": ("low", "high"), "Ceiling": ("mean", "sd")}
+
 
 def to_json(report: Report, path: str | os.PathLike[str] | None = None) -> str:
     """Return the report as JSON, and write it to ``path`` where one is given.
 
     Keys stand in the report's order and lists of numbers on one line, so that two reports can be compared by eye.
     """
-    text = _encode(_plain(report.model_dump(mode="python"))) + "\n"
+    text = _encode(_plain(_explained(report).model_dump(mode="python"))) + "\n"
     if path is not None:
         with atomic_file(path) as file:
             file.write(text.encode())
@@ -66,11 +70,36 @@ def from_json(path: str | os.PathLike[str]) -> Report:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a report."""
+    schema = Report.model_json_schema(mode="serialization")
+    for part, names in _MAY_BE_NULL.items():
+        for name in names:
+            field = schema["$defs"][part]["properties"][name]
+            field["anyOf"] = [{"type": field.pop("type")}, {"type": "null"}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"augmentor report, format {FORMAT}",
-        **{key: value for key, value in Report.model_json_schema().items() if key != "title"},
+        **{key: value for key, value in schema.items() if key != "title"},
     }
+
+
+def _explained(report: Report) -> Report:
+    """Return the report with a reason beside every value that cannot be written."""
+    scores = {}
+    for name, score in report.scores.items():
+        labels = {
+            label: item.model_copy(update={"reason": item.reason or _reason(item.value)})
+            for label, item in score.per_label.items()
+            if _reason(item.value)
+        }
+        change: dict[str, Any] = {"per_label": {**score.per_label, **labels}} if labels else {}
+        if _reason(score.value):
+            change["skipped"] = score.skipped or _reason(score.value)
+        scores[name] = score.model_copy(update=change) if change else score
+    return report.model_copy(update={"scores": scores})
+
+
+def _reason(value: float | None) -> str | None:
+    return f"the value is not finite ({value})" if value is not None and not math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:
@@ -92,8 +121,8 @@ def _restored(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content with ``null`` read as NaN in intervals and ceilings, whose numbers are not optional."""
     scores = content["scores"]
     for score in scores.values() if isinstance(scores, dict) else ():
-        for part, keys in (("interval", ("low", "high")), ("ceiling", ("mean", "sd"))):
-            found = score.get(part) if isinstance(score, dict) else None
+        for part, keys in _MAY_BE_NULL.items():
+            found = score.get(part.lower()) if isinstance(score, dict) else None
             if isinstance(found, dict):
                 found.update({key: math.nan for key in keys if key in found and found[key] is None})
     return content

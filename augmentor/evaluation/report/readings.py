@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from augmentor.evaluation.report import words
+from augmentor.evaluation.report.contours import MOST_LABELS, outlined, overlaps
+from augmentor.evaluation.report.gains import LEARNERS, curve, gains
 from augmentor.evaluation.score import Report
 
 Data = Mapping[str, Any]
@@ -33,6 +35,12 @@ def read(report: Report, name: str) -> Reading:
     """Return the words for a picture of a report."""
     if name == "per_label":
         return _per_label(report)
+    if name == "contours":
+        return _contours(report)
+    if name == "augmentation":
+        return _augmentation(gains(report) or {})
+    if name == "learning_curve":
+        return _learning_curve(curve(report) or {})
     if name == "roc":
         return _roc(report.figures[name], report)
     return _READINGS[name](report.figures[name])
@@ -48,6 +56,54 @@ def _umap(data: Data) -> Reading:
         "distances, so it illustrates and never decides.",
         "Three scatter plots on the same axes: real rows as filled circles and synthetic rows as open triangles, "
         "both coloured by label, and both overlaid, coloured by origin.",
+    )
+
+
+def _contours(report: Report) -> Reading:
+    names, known = outlined(report.figures["umap"]), overlaps(report)
+    values = {name: value for name, value in known.items() if words.usable(value)}
+    worst = min(values, key=lambda name: values[name]) if values else None
+    said = (
+        "" if worst is None else f" The smallest overlap is {words.number(values[worst])}, of '{words.label(worst)}'."
+    )
+    more = f" The {MOST_LABELS} most frequent labels are shown." if len(names) == MOST_LABELS else ""
+    return Reading(
+        "Label by label on the map",
+        "Outlines hold the densest half and nine tenths of the rows of a label: filled for real rows, dashed for synthetic "
+        f"rows; they should lie on each other. The number is the overlap of both densities.{said}{more}",
+        "One small map per label: the outline of its real rows filled, that of its synthetic rows dashed, rows of other "
+        "labels as faint dots.",
+    )
+
+
+def _learning_curve(data: Data) -> Reading:
+    said = f"What that is worth in real rows cannot be read on the curve ({data['reason']})."
+    if words.usable(data["worth"]):
+        ends = words.span(data["worth_low"], data["worth_high"])
+        said = f"The synthetic rows are worth {words.signed(data['worth'])} real rows {ends}".rstrip() + "."
+    return Reading(
+        "Learning curve",
+        f"A classifier trained on {data['n'][0]:,.0f} to {data['n'][-1]:,.0f} real rows reaches a balanced accuracy of "
+        f"{words.number(data['score'][0])} to {words.number(data['score'][-1])} on held-out rows; with synthetic rows added it "
+        f"reaches {words.number(data['augmented'])} {words.interval_of(data['augmented_low'], data['augmented_high'])}. {said}",
+        "Score on held-out rows against the number of real training rows on a log scale, as filled circles with a fitted "
+        "curve; an open triangle for real and synthetic rows together.",
+    )
+
+
+def _augmentation(data: Data) -> Reading:
+    parts = [
+        f"{words.one_line(str(arm)).replace('_', ' ')}, {LEARNERS.get(learner, learner)}: {words.signed(gain)} "
+        f"{words.span(low, high)}".rstrip()
+        for arm, learner, gain, low, high in zip(
+            data["arm"], data["learner"], data["gain"], data["low"], data["high"], strict=True
+        )
+    ]
+    return Reading(
+        "What adding rows changes",
+        f"Balanced accuracy on held-out real rows, with minus without: {'; '.join(parts)}. An interval that holds "
+        "zero shows no gain.",
+        "A horizontal interval per arm and learner with a mark at the gain, beside a vertical line at no gain.",
     )
 
 

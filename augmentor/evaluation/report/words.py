@@ -6,11 +6,12 @@ Symbols accompany words and never replace them, so that nothing depends on colou
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Final, TypeGuard
 
 from augmentor.evaluation.score import Report, Score, Verdict
-from augmentor.evaluation.verdicts import LEAK_EXCESS, POOR, THRESHOLDS
+from augmentor.evaluation.verdicts import ATTACKS, POOR, THRESHOLDS
 
 AXES: Final = ("fidelity", "biology", "utility", "privacy")
 
@@ -32,6 +33,11 @@ AXIS_MEANING: Final = {
 PRIVACY_NOTE: Final = (
     "Not a differential-privacy guarantee. These are attacks that failed or succeeded on this data; "
     "stronger attacks exist."
+)
+
+TESTING_NOTE: Final = (
+    "Test real rows only: synthetic rows are not observations; adding them to a test makes every p-value smaller and none "
+    "truer."
 )
 
 NO_AUGMENTATION: Final = Verdict(
@@ -71,7 +77,7 @@ def number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     size = abs(value)
-    if size == 0:
+    if size < 1e-12:  # rounding of floating-point sums
         return "0"
     if size < 0.001:
         return f"{value:.1e}"
@@ -84,11 +90,33 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}"
 
 
+def signed(value: float | None) -> str:
+    """Return a difference with its sign."""
+    text = number(value)
+    return text if text in ("–", "0") or text.startswith("-") else f"+{text}"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """Return ``[low, high]`` with signs, or nothing where an end is unknown."""
+    return f"[{signed(low)}, {signed(high)}]" if usable(low) and usable(high) else ""
+
+
+def told(verdict: Verdict) -> tuple[str, str]:
+    """Return the reason of a verdict as what it means, one sentence in plain words, and the numbers behind it."""
+    found = re.match(r"([^(]*?)(?:: |\. |\.$)(.*)", verdict.sentence, re.DOTALL)
+    if found is None:
+        return verdict.sentence, ""
+    return f"{found[1]}.", found[2][:1].upper() + found[2][1:]
+
+
 def interval(score: Score) -> str:
     """Return ``[low, high]``, or a dash."""
-    if score.interval is None:
-        return "–"
-    return f"[{number(score.interval.low)}, {number(score.interval.high)}]"
+    return "–" if score.interval is None else interval_of(score.interval.low, score.interval.high)
+
+
+def interval_of(low: float | None, high: float | None) -> str:
+    """Return ``[low, high]``."""
+    return f"[{number(low)}, {number(high)}]"
 
 
 def goal(score: Score) -> str:
@@ -122,9 +150,10 @@ def verdicts(report: Report) -> dict[str, Verdict]:
 def thresholds() -> str:
     """Return what the verdict words mean, from the one table that decides them."""
     words = [f"{word} from {least:g}" for word, least in THRESHOLDS.items()]
+    slack = ", ".join(f"{name} {least:g}" for name, (_, least) in ATTACKS.items())
     return (
         f"smallest normalised headline score: {', '.join(words)}, {POOR} below; like real also needs an axis without "
-        f"flags; a leak is an excess whose interval lies more than {LEAK_EXCESS:g} above that of real rows"
+        f"flags; a leak is an attack whose interval lies above fresh real rows by more than its slack ({slack})"
     )
 
 
@@ -163,6 +192,11 @@ def headlines(report: Report) -> list[Score]:
     return [score for score in report.scores.values() if score.spec.headline]
 
 
+def suspicious(score: Score) -> bool:
+    """Whether a flag says that a score is wrong, not only that it says little on this data."""
+    return bool(set(score.flags) - {"uninformative_here", "no_holdout"})
+
+
 def no_holdout(report: Report) -> str | None:
     """Return the sentence that must stand first where no rows were held out."""
     for warning in report.warnings:
@@ -180,11 +214,18 @@ def subject(report: Report, *, named: bool = True) -> str:
         text = f"{synthetic.rows:,} synthetic"
         if reference is not None:
             text += f" vs {reference.rows:,} {'held-out' if 'holdout' in report.data else 'training'} rows"
+            text += f" of {reference.name}" * bool(reference.name)
         parts += [synthetic.name if named else "", text, f"{synthetic.genes:,} genes"]
     if reference is not None:
         parts.append(f"{len(reference.labels)} labels")
     parts += [space_words(report), f"seed {report.seed}"]
     return one_line(" · ".join(part for part in parts if part))
+
+
+def heading(report: Report) -> str:
+    """Return what the judged rows are called."""
+    synthetic = report.data.get("synthetic")
+    return (synthetic.name if synthetic is not None else "") or "Synthetic rows"
 
 
 def space_words(report: Report) -> str:

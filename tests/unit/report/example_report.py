@@ -50,6 +50,27 @@ _SCORES: tuple[tuple[Any, ...], ...] = (
     ("duplicates", "privacy", "Verbatim rows", "minimize", 0, None, False, 0.0, 0.0, None, False),
 )
 
+# name, title, value, detail of the scores that pictures of usefulness are drawn from
+_USEFUL: tuple[tuple[str, str, float, dict[str, Any]], ...] = (
+    ("augmentation_gain", "Gain", 0.005, {"rf": {"gain": 0.004, "sd": 0.026}}),
+    (
+        "learning_curve.worth",
+        "Worth in rows",
+        37.0,
+        {
+            "rows": [25, 50, 100, 200, 400],
+            "balanced_accuracy": [0.61, 0.7, 0.77, 0.82, 0.85],
+            "sd": [0.04, 0.03, 0.02, 0.01, None],
+            "draws": 10,
+            "fit": {"a": 0.1, "b": 2.2, "c": 0.6},
+            "gain": 0.01,
+            "gain_sd": 0.008,
+            "low": 12.0,
+            "high": 80.0,
+        },
+    ),
+)
+
 
 def example(*, hostile: bool = False, labels: tuple[str, ...] = LABELS, rows: int = 900, genes: int = 300) -> Report:
     """Return a report with headline and other scores, flags, warnings, a failure, a skip and every figure."""
@@ -58,6 +79,11 @@ def example(*, hostile: bool = False, labels: tuple[str, ...] = LABELS, rows: in
     scores = {spec[0]: _score(spec, names, rng) for spec in _SCORES}
     skipped = scores["embedding_overlap"].spec.model_copy(update={"name": "frechet", "title": "Fréchet distance"})
     scores["frechet"] = Score(spec=skipped, value=None, skipped="needs 10 rows per dimension (300), found 120")
+    spec = scores["transfer.tstr"].spec.model_copy(update={"headline": False, "floor": None})
+    for name, title, value, detail in _USEFUL:
+        own = spec.model_copy(update={"name": name, "title": title})
+        found = Interval(low=value - 0.05, high=value + 0.05, method="paired")
+        scores[name] = Score(spec=own, value=value, interval=found, detail=detail)
     counts = {label: int(30 + 400 * 0.6**index) for index, label in enumerate(names)}
     sets = {
         name: Rows(rows=sum(counts.values()), genes=genes, labels=counts, digest=f"{index}f3a9c", name=f"{name}.h5ad")
@@ -140,7 +166,11 @@ def _score(row: tuple[Any, ...], labels: tuple[str, ...], rng: np.random.Generat
         n_used=600,
         space="30 PCs of log-normalised counts",
         seconds=0.8,
-        detail={"worst_genes": ["MALAT1", "LYZ"], "p": 0.005},
+        detail={
+            "worst_genes": ["MALAT1", "LYZ"],
+            "p": 0.005,
+            "resampled": [[float(value + spread / 4 * rng.standard_normal()) for _ in range(3)] for _ in range(2)],
+        },
     )
 
 

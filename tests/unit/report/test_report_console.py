@@ -49,7 +49,7 @@ def test_verdicts_precede_the_scores_and_name_their_reason() -> None:
     ]
     assert order == sorted(order)
     assert "! FIDELITY     distinguishable: A random forest tells" in text
-    assert "… and 11 more in report.html" in text
+    assert "… and 13 more in report.html" in text
     assert "hubness failed" in text
 
 

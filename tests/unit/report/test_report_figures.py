@@ -14,11 +14,11 @@ from example_report import HOSTILE, LABELS, example
 from matplotlib.figure import Figure
 
 from augmentor.core.errors import ConfigError, DataError
-from augmentor.evaluation.report import figures, readings
+from augmentor.evaluation.report import contours, figures, gains, readings, words
 from augmentor.evaluation.report.style import PALETTE, inline_svg
 from augmentor.evaluation.score import Report
 
-NAMES = (*example(rows=40, genes=20).figures, "per_label")
+NAMES = (*example(rows=40, genes=20).figures, "contours", "augmentation", "learning_curve", "per_label")
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,9 @@ def test_svg_is_deterministic_and_stands_alone(small: Report, name: str) -> None
 
 
 def test_files_are_the_same_twice(small: Report, tmp_path: Path) -> None:
-    some = {name: small.figures[name] for name in ("umap", "roc")}
-    small = small.model_copy(update={"figures": some, "scores": {}})
+    some = ("umap", "contours", "roc")
+    data = {name: small.figures[name] for name in ("umap", "roc")}
+    small = small.model_copy(update={"figures": data, "scores": {}})
     paths = figures.save_figures(small, tmp_path / "first" / "figures")
     again = figures.save_figures(small, tmp_path / "second")
     assert sorted(path.name for path in paths) == sorted(
@@ -87,6 +88,78 @@ def test_map_shows_both_origins_with_their_marks(small: Report) -> None:
     assert len(filled.get_facecolor()) == 60 and len(hollow.get_facecolor()) == 0
     assert real.get_xlim() == synthetic.get_xlim() == both.get_xlim()
     assert {text.get_text()[:8] for text in real.texts} >= {LABELS[0][:8], HOSTILE[0][:8]}
+
+
+def test_outlines_are_drawn_of_labels_with_rows_enough() -> None:
+    report = example(rows=120)
+    data = report.figures["umap"]
+    counts = {
+        (label, origin): sum(pair == (label, origin) for pair in zip(data["label"], data["origin"], strict=True))
+        for label in LABELS
+        for origin in ("real", "synthetic")
+    }
+    enough = {
+        label
+        for label in LABELS
+        if min(counts[label, origin] for origin in ("real", "synthetic")) >= contours.LEAST_ROWS
+    }
+    assert 0 < len(enough) < len(LABELS)  # the example has both kinds
+    figure = figures.draw(report, "contours")
+    drawn = {axis.get_title(loc="left").split("  ")[0]: axis for axis in figure.axes if axis.get_visible()}
+    assert set(drawn) == enough == set(contours.outlined(data))
+    for axis in drawn.values():
+        assert len(axis.collections) >= 3  # rows of other labels, real outlines, synthetic outlines
+        assert any("--" in str(item.get_linestyle()) or item.get_linestyle()[0][1] for item in axis.collections[-1:])
+
+
+def test_equal_clouds_have_equal_outlines() -> None:
+    """Rows that are the same in both origins give the same density, so that one outline lies on the other."""
+    report = example(labels=("a", "b"), rows=200)
+    data = dict(report.figures["umap"])
+    half = len(data["x"]) // 2
+    for key in ("x", "y", "label"):
+        data[key] = data[key][:half] * 2
+    axis = figures.draw(report.model_copy(update={"figures": {"umap": data}}), "contours").axes[0]
+    real, synthetic = axis.collections[-2:]
+    for first, second in zip(real.get_paths(), synthetic.get_paths(), strict=True):
+        np.testing.assert_allclose(first.vertices, second.vertices)
+
+
+def test_gains_are_those_of_the_score() -> None:
+    report = example()
+    data = gains.gains(report)
+    assert data is not None and data["learner"] == ["lr", "rf"]
+    assert data["gain"] == [0.005, 0.004]
+    assert data["low"] == pytest.approx([-0.045, 0.004 - 1.96 * 0.026])
+    assert "logistic regression: +0.005 [-0.045, +0.055]" in readings.read(report, "augmentation").sentence
+    skipped = report["augmentation_gain"].model_copy(update={"value": None, "skipped": "time budget"})
+    report = report.model_copy(update={"scores": {"augmentation_gain": skipped}})
+    assert gains.gains(report) is None and "augmentation" not in figures.available(report)
+
+
+def test_learning_curve_says_what_the_rows_are_worth() -> None:
+    report = example(rows=40, genes=20)
+    data = gains.curve(report)
+    assert data is not None
+    assert data["fitted"] == pytest.approx([0.9 - 2.2 * n**-0.6 for n in (25, 50, 100, 200, 400)])
+    assert data["augmented"] == pytest.approx(0.86)
+    assert data["high"][0] - data["score"][0] == pytest.approx(1.96 * 0.04 / 10**0.5)
+    assert data["high"][-1] == data["score"][-1]  # all rows can be drawn in one way only
+    assert "worth +37.0 real rows [+12.0, +80.0]" in readings.read(report, "learning_curve").sentence
+    beyond = report["learning_curve.worth"].model_copy(
+        update={"value": None, "skipped": "better than all 400 real rows"}
+    )
+    report = report.model_copy(update={"scores": {"learning_curve.worth": beyond}})
+    assert (
+        "cannot be read on the curve (better than all 400 real rows)"
+        in readings.read(report, "learning_curve").sentence
+    )
+    assert len(figures.draw(report, "learning_curve").axes[0].get_lines()) == 2
+
+
+def test_every_picture_has_an_axis_or_is_about_labels() -> None:
+    assert set(figures.AXIS) == set(NAMES) - {"per_label"}
+    assert set(figures.AXIS.values()) == set(words.AXES)
 
 
 def test_palette_is_distinct() -> None:

@@ -11,9 +11,9 @@ import pytest
 from example_report import HOSTILE, LABELS, example
 
 from augmentor.core.errors import DataError
-from augmentor.evaluation.report import words
-from augmentor.evaluation.report.html import to_html
-from augmentor.evaluation.score import Report, Verdict, Warned
+from augmentor.evaluation.report import figures, words
+from augmentor.evaluation.report.html import _normalised_interval, to_html
+from augmentor.evaluation.score import Ceiling, Interval, Report, Verdict, Warned
 
 
 class Page(HTMLParser):
@@ -78,7 +78,7 @@ def test_map_data_survive_as_json(source: str, page: Page) -> None:
 
 def test_order_of_the_page(page: Page) -> None:
     ids = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
-    expected = ["verdicts", "attention", "headline", *words.AXES, "labels", "pictures", "method"]
+    expected = ["verdicts", "attention", "headline", *words.AXES, "labels", "method"]
     assert ids == expected
 
 
@@ -111,13 +111,89 @@ def test_every_score_and_its_meaning_are_there(page: Page) -> None:
 def test_can_be_read_with_a_screen_reader(page: Page) -> None:
     assert ("html", {"lang": "en"}) in page.elements
     headings = [attributes for tag, attributes in page.elements if tag == "th"]
-    assert headings and all(attributes.get("scope") in {"row", "col"} for attributes in headings)
+    assert headings and all(attributes.get("scope") in {"row", "col", "rowgroup"} for attributes in headings)
     drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
     ids = {attributes.get("id") for _, attributes in page.elements}
     for attributes in drawings:
         named = set((attributes.get("aria-labelledby") or "").split())
         assert attributes.get("aria-hidden") == "true" or (attributes.get("role") == "img" and named <= ids and named)
-    assert sum(attributes.get("role") == "img" for attributes in drawings) == 22
+    assert sum(attributes.get("role") == "img" for attributes in drawings) == panels(example(hostile=True))
+
+
+def panels(report: Report) -> int:
+    """How many panels a report's pictures have."""
+    return sum(len(figures.draw_panels(report, name)) for name in figures.available(report))
+
+
+def test_what_is_folded_is_counted_and_headlines_are_open(source: str) -> None:
+    """Seventy scores must not bury ten: each axis shows its headline scores and folds the rest away."""
+    for axis in words.AXES:
+        section = re.search(rf'<section id="{axis}">(.*?)</section>', source, re.DOTALL)
+        assert section is not None
+        open_part, *folded = re.split(r'<details class="fold">', section[1])
+        own = [score for score in example().scores.values() if score.spec.axis == axis]
+        for score in own:
+            there = open_part if score.spec.headline else folded[0].split("</details>")[0]
+            assert there.count(f'href="#def-{score.name}"') == 1
+        rest = [score for score in own if not score.spec.headline]
+        if rest:
+            assert f"{len(rest)} further score{'s' * (len(rest) > 1)} of {axis}" in folded[0]
+        for name, belongs in figures.AXIS.items():
+            assert (f'id="picture-{name}"' in section[1]) == (belongs == axis)
+
+
+def test_verdicts_speak_plainly_and_link_to_scores() -> None:
+    sentence = "Synthetic rows are close to held-out rows: weakest headline is correlation.within at 0.21, label B<i>."
+    report = _bare(example())
+    close = Verdict(verdict="close", sentence=sentence)
+    source = to_html(report.model_copy(update={"verdicts": {"fidelity": close}}))
+    assert '<p class="plain">Synthetic rows are close to held-out rows.</p>' in source
+    link = '<a href="#def-correlation.within">Co-expression</a>'
+    assert f'<p class="why">Weakest headline is {link} at 0.21, label B&lt;i&gt;.</p>' in source
+    assert words.told(Verdict(verdict="x", sentence="2 of 9 (a: b) at 0.5")) == ("2 of 9 (a: b) at 0.5", "")
+
+
+def test_a_flag_is_said_once_however_many_scores_carry_it() -> None:
+    report = _bare(example())
+    scores = {name: item.model_copy(update={"flags": ("sharpened?",)}) for name, item in report.scores.items()}
+    source = to_html(report.model_copy(update={"scores": scores, "warnings": ()}))
+    watch = source[source.index('<section id="attention">') :]
+    watch = watch[: watch.index("</section>")]
+    assert watch.count(words.FLAGS["sharpened?"]) == 1
+    assert watch.count('href="#def-') == len(scores)
+
+
+@pytest.mark.parametrize(
+    ("goal", "ideal", "interval", "ends"),
+    [
+        ("maximize", None, (0.2, 0.8), (0.25, 1.0)),  # floor 0, real rows 0.8
+        ("target", 0.5, (0.55, 0.65), (0.5, 1.0)),  # floor 0.75, real rows 0.55
+        ("target", 0.5, (0.45, 0.60), (0.75, 1.25)),  # holds the ideal, which is better than real rows
+    ],
+)
+def test_interval_on_the_normalised_scale(
+    goal: str, ideal: float | None, interval: tuple[float, float], ends: tuple[float, float]
+) -> None:
+    floor, real = (0.0, 0.8) if ideal is None else (0.75, 0.55)
+    base = example()["recall"]
+    spec = base.spec.model_copy(update={"goal": goal, "ideal": ideal})
+    score = base.model_copy(
+        update={
+            "spec": spec,
+            "interval": Interval(low=interval[0], high=interval[1], method=""),
+            "floors": {"independent": floor},
+            "ceiling": Ceiling(mean=real, sd=0.01, draws=5),
+        }
+    )
+    assert _normalised_interval(score) == pytest.approx(ends)
+
+
+def test_the_name_of_the_rows_is_the_title() -> None:
+    report = _bare(example())
+    assert "<title>synthetic.h5ad · evaluation</title>" in to_html(report)
+    assert "held-out rows of holdout.h5ad" in to_html(report)
+    data = {name: item.model_copy(update={"name": ""}) for name, item in report.data.items()}
+    assert "<h1>Synthetic rows</h1>" in to_html(report.model_copy(update={"data": data}))
 
 
 def test_colours_of_words_have_contrast(source: str) -> None:

@@ -1,0 +1,119 @@
+"""Pictures of usefulness: a gain with its interval for every arm and learner, and the learning curve it is read back on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from augmentor.evaluation.report import words
+from augmentor.evaluation.report.marks import numbers
+from augmentor.evaluation.report.style import FAINT, FLOOR, INK, PAPER, REAL, SYNTHETIC, new_figure, shown
+from augmentor.evaluation.score import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEARNERS = {"lr": "logistic regression", "rf": "random forest", "gb": "gradient boosting"}
+
+
+def gains(report: Report) -> dict[str, Any] | None:
+    """Return what adding the rows changed for every learner, as the score ``augmentation_gain`` measured it.
+
+    Keys, lists of one length: ``arm``, ``learner``, ``gain``, ``low``, ``high``.
+    """
+    score = report.scores.get("augmentation_gain")
+    if score is None or not words.usable(score.value) or score.interval is None:
+        return None
+    rows = [("lr", score.value, score.interval.low, score.interval.high)]
+    other = score.detail.get("rf")
+    if isinstance(other, Mapping) and words.usable(other.get("gain")) and words.usable(other.get("sd")):
+        gain, half = float(other["gain"]), 1.96 * float(other["sd"])
+        rows.append(("rf", gain, gain - half, gain + half))
+    keys = ("learner", "gain", "low", "high")
+    columns = {key: [row[i] for row in rows] for i, key in enumerate(keys)}
+    return {"arm": ["synthetic rows added"] * len(rows), **columns}
+
+
+def curve(report: Report) -> dict[str, Any] | None:
+    """Return the learning curve on real rows and the gain read on it, as the score ``learning_curve.worth`` measured them.
+
+    Keys: ``n``, ``score``, ``low``, ``high`` (95 %, over draws) and ``fitted``, lists of one length; ``augmented``, the score of the
+    largest n with synthetic rows added, ``augmented_low``, ``augmented_high``; ``worth``, ``worth_low``, ``worth_high``, real rows;
+    ``reason``, why the gain is worth no number of rows.
+    """
+    score = report.scores.get("learning_curve.worth")
+    if score is None or not {"rows", "balanced_accuracy", "fit", "gain"} <= set(score.detail):
+        return None
+    detail = score.detail
+    n, mean = numbers(detail["rows"]), numbers(detail["balanced_accuracy"])
+    half = 1.96 * np.nan_to_num(numbers(detail["sd"])) / np.sqrt(detail["draws"])
+    fit = detail["fit"]
+    fitted = 1 - fit["a"] - fit["b"] * n ** -fit["c"]
+    made, spread = float(mean[-1]) + float(detail["gain"]), 1.96 * float(detail["gain_sd"])
+    return {
+        "n": n.tolist(),
+        "score": mean.tolist(),
+        "low": (mean - half).tolist(),
+        "high": (mean + half).tolist(),
+        "fitted": fitted.tolist(),
+        "augmented": made,
+        "augmented_low": made - spread,
+        "augmented_high": made + spread,
+        "worth": score.value,
+        "worth_low": detail.get("low"),
+        "worth_high": detail.get("high"),
+        "reason": score.skipped,
+    }
+
+
+def forest(data: Mapping[str, Any]) -> Figure:
+    """Draw a line per arm and learner: the gain as a mark, its 95 % interval as a bar, no gain as a vertical line."""
+    middle, low, high = (numbers(data[key]) for key in ("gain", "low", "high"))
+    rows = np.arange(len(middle))
+    figure, (axis,) = new_figure(1, width=5.2, height=0.34 * len(rows) + 1.2)
+    axis.axvline(0, color=INK, linewidth=1.0)
+    for learner, marker, colour in zip(_learners(data), "^os", (SYNTHETIC, REAL, FLOOR), strict=False):
+        own = np.asarray([item == learner for item in data["learner"]])
+        axis.hlines(rows[own], low[own], high[own], color=colour, linewidth=1.8)
+        axis.scatter(
+            middle[own],
+            rows[own],
+            s=40,
+            marker=marker,
+            facecolors=PAPER,
+            edgecolors=colour,
+            linewidths=1.5,
+            zorder=3,
+            label=LEARNERS.get(learner, learner),
+        )
+    axis.set_yticks(rows, [shown(str(arm).replace("_", " "), 30) for arm in data["arm"]])
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x")
+    axis.set(xlabel="change of balanced accuracy on held-out real rows", title="Gain of augmentation")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def learning_curve(data: Mapping[str, Any]) -> Figure:
+    """Draw the score on real rows alone against their number, and the augmented score beside it; data as from `curve`."""
+    n, at, made = numbers(data["n"]), float(data["n"][-1]), float(data["augmented"])
+    figure, (axis,) = new_figure(1, width=4.6)
+    axis.fill_between(n, numbers(data["low"]), numbers(data["high"]), color=REAL, alpha=0.18, linewidth=0)
+    axis.plot(n, numbers(data["fitted"]), color=REAL, linewidth=1.4, label="fitted curve")
+    axis.scatter(n, numbers(data["score"]), s=26, color=REAL, label="real rows alone", zorder=3)
+    axis.axhline(made, color=FAINT, linewidth=0.8, zorder=0)
+    axis.vlines([at], [data["augmented_low"]], [data["augmented_high"]], color=SYNTHETIC, linewidth=1.6)
+    marks: dict[str, Any] = {"facecolors": PAPER, "edgecolors": SYNTHETIC, "linewidths": 1.5, "marker": "^"}
+    axis.scatter([at], [made], s=48, zorder=4, label="with synthetic rows", **marks)
+    axis.set(xscale="log", xlabel="real training rows", ylabel="balanced accuracy", title="Learning curve")
+    axis.minorticks_off()
+    axis.set_xticks(n, [f"{int(item):,}" for item in n], rotation=45, fontsize=7.5)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def _learners(data: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(str(item) for item in data["learner"]))

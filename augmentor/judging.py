@@ -1,0 +1,164 @@
+"""`evaluate`: from what a user has -- files, AnnData, data frames, whoever made them -- to a report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from augmentor import io
+from augmentor.api import Augmentor, loaded
+from augmentor.core.errors import ConfigError, ThresholdMissed
+from augmentor.core.progress import Listener, silent
+from augmentor.core.space import Space
+from augmentor.io._provenance import provenance
+
+if TYPE_CHECKING:
+    from augmentor.evaluation.score import Report
+
+
+def evaluate(
+    synthetic: Any,
+    *,
+    train: Any = None,
+    holdout: Any = None,
+    real: Any = None,
+    artifact: str | Path | Augmentor | None = None,
+    label: str | Sequence[str] | None = None,
+    group: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    transpose: bool = False,
+    space: str = "auto",
+    synthetic_label: str | Sequence[str] | None = None,
+    synthetic_layer: str | None = None,
+    synthetic_transpose: bool | None = None,
+    common_genes: bool = False,
+    allow_overlap: bool = False,
+    metrics: Literal["quick", "default"] | Sequence[str] = "default",
+    full: bool = False,
+    skip: Sequence[str] = (),
+    control: str | None = None,
+    gene_sets: str | Path | Mapping[str, Sequence[str]] | None = None,
+    seed: int = 0,
+    n_max: int = 2000,
+    budget: float | None = None,
+    command: str = "",
+    names: Mapping[str, str] | None = None,
+    listener: Listener = silent,
+) -> Report:
+    """Say how good synthetic rows are: every score beside what real rows and a useless generator score.
+
+    Args:
+        synthetic: rows to judge, whoever made them: path, AnnData, data frame, ``(X, y)``.
+        train: real rows that the generator was fitted on.
+        holdout: real rows that it never saw. Without them the training rows are halved, and little is certain.
+        real: instead of ``train`` and ``holdout``: all real rows, divided as ``artifact`` records, else halved.
+        artifact: the fitted model, or its path.
+        label: label column or columns, in all sets; those of ``artifact`` if None.
+        group: column whose values stay together in splits.
+        layer: layer to use instead of X, in the real sets.
+        use_raw: use ``raw`` of the real sets.
+        transpose: genes are in rows (tables).
+        space: space of all sets; ``auto`` takes the real rows', and refuses synthetic rows in another unit.
+        synthetic_label: what the synthetic set calls the label columns, if not as the real ones.
+        synthetic_layer: layer to use instead of X, in the synthetic set.
+        synthetic_transpose: genes are in rows of the synthetic set; as ``transpose`` if None.
+        common_genes: judge the genes that all sets share, where most are shared; else any difference is refused.
+        allow_overlap: accept held-out rows that are also training rows.
+        metrics: ``quick``, ``default``, or names.
+        full: also compute what the default set leaves out for its cost, and resample more often.
+        skip: metrics to leave out.
+        control: label that differences between labels are taken against; the mean of the other labels if None.
+        gene_sets: names of genes by set, or a GMT file, for scores per pathway.
+        seed: seed of every subsample.
+        n_max: largest number of rows a side for neighbours, kernels and classifiers.
+        budget: seconds after which no further metric is begun.
+        command: recorded in the report.
+        names: what the report calls ``synthetic``, ``train`` and ``holdout``; names of files where paths are given.
+        listener: told about progress.
+
+    Returns:
+        The report.
+
+    Raises:
+        Refused: the sets do not fit together; the message names what differs.
+    """
+    from augmentor.evaluation.agreement import of_synthetic, stores_rows, together
+    from augmentor.evaluation.run import evaluate as run
+
+    if (real is None) == (train is None):
+        raise ConfigError("give the real rows either as real=, or as train= (and holdout=).")
+    model = artifact if artifact is None or isinstance(artifact, Augmentor) else Augmentor.load(artifact)
+    if label is None and model is not None:
+        label = [column.name for column in model.fitted.schema.labels] or None
+    given = train if real is None else real
+    paths = {"synthetic": synthetic, "train": given, "holdout": holdout if real is None else real}
+    names = {name: Path(data).name for name, data in paths.items() if isinstance(data, str | Path)} | dict(names or {})
+    how: dict[str, Any] = {"label": label, "group": group, "layer": layer, "use_raw": use_raw, "space": space}
+    known, unseen = loaded(given, "all", **how, transpose=transpose)[0], None
+    if real is not None and model is not None:
+        known, held = model.split(known)
+        unseen = held if len(held) else None
+    elif real is None and holdout is not None:
+        unseen, _ = loaded(holdout, "all", **how, transpose=transpose)
+    labels = [column.name for column in known.schema.labels]
+    how = {"label": synthetic_label or (labels[0] if len(labels) == 1 else labels or None), "layer": synthetic_layer}
+    how["space"] = str(known.schema.space) if known.schema.space is Space.MIXED else space
+    with of_synthetic():
+        turned = transpose if synthetic_transpose is None else synthetic_transpose
+        made, _ = loaded(synthetic, "all", **how, transpose=turned)
+    sets = (made, known, unseen)
+    modelled = None if model is None else model.fitted.schema.features
+    checks: dict[str, Any] = {"drawn": bool(provenance(given)), "modelled": modelled, "common": common_genes}
+    made, known, unseen, warned = together(*sets, names, **checks, asked=space != "auto")
+    kept = None if model is None else (model.fitted.name, model.fitted.model.spec.keeps_rows)
+    columns = list(range(len(known.schema.labels)))
+    return run(
+        made,
+        known,
+        unseen,
+        label=columns[0] if len(columns) == 1 else columns,
+        metrics=metrics,
+        full=full,
+        skip=skip,
+        control=control,
+        gene_sets=io.read_gene_sets(gene_sets) if isinstance(gene_sets, str | Path) else gene_sets,
+        seed=seed,
+        n_max=n_max,
+        budget=budget,
+        command=command,
+        names=names,
+        allow_overlap=allow_overlap,
+        keeps_rows=stores_rows(provenance(synthetic), kept),
+        warned=warned,
+        listener=listener,
+    )
+
+
+def check_requirements(
+    thresholds: Sequence[str],
+    *,
+    metrics: Literal["quick", "default"] | Sequence[str] = "default",
+    full: bool = False,
+    skip: Sequence[str] = (),
+) -> None:
+    """Refuse, before an evaluation, thresholds (`Report.require`) that none of its scores could meet.
+
+    Raises:
+        ConfigError: a threshold cannot be read, or names no score of these metrics.
+    """
+    from augmentor.evaluation.assemble import wanted
+    from augmentor.evaluation.run import chosen
+    from augmentor.evaluation.score import Report, Score
+
+    known = {
+        spec.name: Score(spec=spec, value=None)
+        for _, metric in chosen(metrics, skip, full=full)
+        for spec in wanted(metric, full=full)
+    }
+    # a report without values, asked for its refusals only
+    empty = Report(augmentor="", created="", seed=0, label="", data={}, space={}, arms=(), scores=known)
+    with contextlib.suppress(ThresholdMissed):
+        empty.require(*thresholds)
