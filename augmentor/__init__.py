@@ -12,13 +12,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from augmentor.api import Augmentor, evaluate, load
+    from augmentor.adapters.sampler import AugmentorSampler
+    from augmentor.api import Augmentor, load
+    from augmentor.comparison.run import compare
     from augmentor.io import read
+    from augmentor.judging import evaluate
 
 __version__ = "0.1.0"
-__all__ = ["Augmentor", "__version__", "evaluate", "load", "read"]
+__all__ = ["Augmentor", "AugmentorSampler", "__version__", "compare", "evaluate", "load", "read"]
 
-_HOMES = {"Augmentor": "augmentor.api", "evaluate": "augmentor.api", "load": "augmentor.api", "read": "augmentor.io"}
+_HOMES = {
+    "Augmentor": "augmentor.api",
+    "AugmentorSampler": "augmentor.adapters.sampler",
+    "compare": "augmentor.comparison.run",
+    "evaluate": "augmentor.judging",
+    "load": "augmentor.api",
+    "read": "augmentor.io",
+}
 
 
 def __getattr__(name: str) -> Any:

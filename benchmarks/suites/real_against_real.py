@@ -22,7 +22,6 @@ import common
 
 from augmentor.core.dataset import Dataset, as_dense
 from augmentor.core.random import Stream
-from augmentor.evaluation.run import evaluate
 
 SETS = ("pbmc3k", "worm_neurons", "cell_mixology", "golub", "khan", "tcga_brca")
 SCORES = (
@@ -71,7 +70,7 @@ def main() -> None:
             stream = Stream(seed).child("real against real", name)
             train, holdout, fresh = parts(data, stream.child("parts"))
             for kind, judged in (("real", fresh), ("shuffled", shuffled(fresh, stream.child("shuffle")))):
-                report = evaluate(judged, train, holdout, metrics=METRICS, seed=seed)
+                report = common.judged(judged, train, holdout, METRICS, seed)
                 for score in SCORES:
                     item = report.scores[score]
                     ceiling = None if item.ceiling is None else item.ceiling.mean

@@ -16,6 +16,7 @@ from sources import ROOT, Source, calls, sources
 PUBLIC = (
     "augmentor",
     "augmentor.api",
+    "augmentor.judging",
     "augmentor.io",
     "augmentor.core",
     "augmentor.evaluation.score",
@@ -43,8 +44,14 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     "augmentor.sampling": ("augmentor.core", "augmentor.preprocess", "augmentor.fitted"),
     "augmentor.balancing": ("augmentor.core", "augmentor.fitted", "augmentor.sampling"),
+    # models are fitted as `fit` fits them, and judged by classifiers of its own; nothing of the public face
+    "augmentor.comparison": (
+        *("augmentor.core", "augmentor.io", "augmentor.preprocess", "augmentor.evaluation"),
+        *("augmentor.fitting", "augmentor.sampling", "augmentor.__version__"),
+    ),
     "augmentor.selection": ANY,
     "augmentor.api": ANY,
+    "augmentor.judging": ANY,
     "augmentor.adapters": PUBLIC,
     "augmentor.scale": PUBLIC,
     "augmentor_cli": PUBLIC,
@@ -73,12 +80,12 @@ def below(module: str, prefix: str) -> bool:
 def allowed(source: Source, module: str) -> bool:
     """Whether the table lets a file import one of our modules."""
     own = room(source.module)
-    if below(module, own) or (module == "augmentor" and own in ("augmentor.fitting",)):
+    if below(module, own) or (module == "augmentor" and own in ("augmentor.fitting", "augmentor.comparison")):
         return True
     if own in ("augmentor.adapters", "augmentor.scale", "augmentor_cli", "benchmarks"):
         if below(module, "augmentor.artifact"):
             return module in ARTIFACT_PUBLIC
-        public = ("augmentor.api", "augmentor.io", "augmentor.core", "augmentor.evaluation.score")
+        public = ("augmentor.api", "augmentor.judging", "augmentor.io", "augmentor.core", "augmentor.evaluation.score")
         if below(module, "augmentor_data") or (own == "benchmarks" and below(module, "augmentor_cli")):
             return True
         # `from augmentor import X` names the package and X; modules of other rooms are not public names

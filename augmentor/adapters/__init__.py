@@ -1,0 +1,1 @@
+"""augmentor as other libraries expect it."""
