@@ -49,5 +49,5 @@ ifeq ($(TORCH),cpu)
 else
 	$(PIP_TORCH) "torch==$(TORCH_VERSION)"
 endif
-	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[test,reference]"
 	touch $(READY)

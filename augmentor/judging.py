@@ -15,6 +15,7 @@ from augmentor.core.space import Space
 from augmentor.io._provenance import provenance
 
 if TYPE_CHECKING:
+    from augmentor.comparison.result import Comparison
     from augmentor.evaluation.score import Report
 
 
@@ -38,6 +39,7 @@ def evaluate(
     allow_overlap: bool = False,
     metrics: Literal["quick", "default"] | Sequence[str] = "default",
     full: bool = False,
+    utility: bool = False,
     skip: Sequence[str] = (),
     control: str | None = None,
     gene_sets: str | Path | Mapping[str, Sequence[str]] | None = None,
@@ -69,6 +71,8 @@ def evaluate(
         allow_overlap: accept held-out rows that are also training rows.
         metrics: ``quick``, ``default``, or names.
         full: also compute what the default set leaves out for its cost, and resample more often.
+        utility: also compare, on splits of the training rows, what adding rows of this kind of model does for a classifier
+            (`augmentor.compare`, its quick form unless ``full``); the model is the artifact's, fitted anew in every split.
         skip: metrics to leave out.
         control: label that differences between labels are taken against; the mean of the other labels if None.
         gene_sets: names of genes by set, or a GMT file, for scores per pathway.
@@ -115,7 +119,9 @@ def evaluate(
     made, known, unseen, warned = together(*sets, names, **checks, asked=space != "auto")
     kept = None if model is None else (model.fitted.name, model.fitted.model.spec.keeps_rows)
     columns = list(range(len(known.schema.labels)))
-    return run(
+    if utility and model is None:
+        raise ConfigError("--utility fits the model anew on splits of the training rows: give its --artifact.")
+    report = run(
         made,
         known,
         unseen,
@@ -134,6 +140,31 @@ def evaluate(
         keeps_rows=stores_rows(provenance(synthetic), kept),
         warned=warned,
         listener=listener,
+    )
+    if utility and model is not None:
+        from augmentor.comparison.run import compare
+
+        found = compare(known, models=[model.fitted.name], quick=not full, seed=seed, group=group, listener=listener)
+        report = _with_gains(report, found)
+    return report
+
+
+def _with_gains(report: Report, found: Comparison) -> Report:
+    """Put the answer of a comparison in the place of the one that a single split could give."""
+    from augmentor.evaluation.score import Verdict
+
+    rows = [
+        (arm.arm, arm.learner, gain.mean, gain.low, gain.high)
+        for arm in found.arms
+        if (gain := arm.gains.get("balanced_accuracy")) is not None and arm.kind in ("simple", "model")
+    ]
+    columns = {key: [row[i] for row in rows] for i, key in enumerate(("arm", "learner", "gain", "low", "high"))}
+    answer = Verdict(verdict=found.verdict.verdict, sentence=found.verdict.sentence)
+    return report.model_copy(
+        update={
+            "verdicts": report.verdicts | {"augmentation": answer},
+            "figures": report.figures | {"augmentation": columns},
+        }
     )
 
 

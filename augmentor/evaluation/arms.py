@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -9,6 +11,7 @@ from scipy import sparse
 from augmentor.core.dataset import Matrix, row_sums
 from augmentor.core.random import Stream
 from augmentor.evaluation.rows import Sample, hashed, regrouped
+from augmentor.evaluation.tables import Table
 
 FLOORS = ("independent", "permuted", "means")
 # Rows of the means arm repeat one row per label; more of them say nothing more and are dense.
@@ -35,6 +38,8 @@ def draw(sample: Sample, sizes: NDArray[np.intp], stream: Stream, among: NDArray
 def independent(sample: Sample, stream: Stream) -> Sample:
     """Shuffle every column within label: right marginals per label, no dependence between genes."""
     rng = stream.numpy()
+    if sample.table is not None:
+        return Sample.of_table(sample.table.shuffled(sample.y, rng), sample.y)
     parts, order = [], []
     for code in np.unique(sample.y):
         rows = np.flatnonzero(sample.y == code)
@@ -50,6 +55,8 @@ def permuted(sample: Sample, stream: Stream) -> Sample:
 
 def means(sample: Sample, sizes: NDArray[np.intp]) -> Sample:
     """Repeat the mean row of every label: right means (and library size), no variation."""
+    if sample.table is not None:
+        return _central(sample.table, sample.y, np.minimum(sizes, MEANS_ROWS))
     parts, y = [], []
     for code, size in enumerate(np.minimum(sizes, MEANS_ROWS)):
         rows = np.flatnonzero(sample.y == code)
@@ -59,6 +66,13 @@ def means(sample: Sample, sizes: NDArray[np.intp]) -> Sample:
             parts += [row] * int(size)
             y += [code] * int(size)
     return _rebuilt(_stacked(parts), np.array(y, dtype=np.intp))
+
+
+def _central(table: Table, y: NDArray[np.intp], sizes: NDArray[np.intp]) -> Sample:
+    """The same for a mixed table: means of numbers, most frequent categories."""
+    codes = np.array([code for code in np.flatnonzero(sizes) if (y == code).any()], dtype=np.intp)
+    centres = [table.take(np.flatnonzero(y == c)).centre().take(np.zeros(sizes[c], dtype=np.intp)) for c in codes]
+    return Sample.of_table(reduce(Table.joined, centres), np.repeat(codes, sizes[codes]))
 
 
 def _stacked(parts: list[Matrix]) -> Matrix:

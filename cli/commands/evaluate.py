@@ -87,6 +87,12 @@ def evaluate(
     full: Annotated[
         bool, typer.Option("--full", help="Every metric, also the slow ones, and more resampling.")
     ] = False,
+    utility: Annotated[
+        bool,
+        typer.Option(
+            "--utility", help="Also answer, on splits of the training rows, whether to augment; fits the model anew."
+        ),
+    ] = False,
     only: Annotated[str | None, typer.Option(help="Metrics to compute: a,b.", metavar="NAMES")] = None,
     skip: Annotated[str | None, typer.Option(help="Metrics to leave out: a,b.", metavar="NAMES")] = None,
     budget: Annotated[
@@ -163,6 +169,7 @@ def evaluate(
             artifact=known,
             metrics=metrics,
             full=full,
+            utility=utility,
             skip=skipped,
             control=control,
             gene_sets=sets,

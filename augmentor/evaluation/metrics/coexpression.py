@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentor.evaluation.columns import spearman
-from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.contract import EXPRESSION, Measured, Measures, Setup
 from augmentor.evaluation.metrics.correlation import LEAST_LABEL, residual
 from augmentor.evaluation.pair import ENOUGH, Pair, Side
 from augmentor.evaluation.score import ScoreSpec
@@ -95,7 +95,7 @@ class Metric:
     """Networks of correlated genes."""
 
     scores = tuple(PARTS.values())
-    setup = Setup(floors="named")
+    setup = Setup(spaces=EXPRESSION, floors="named")
 
     def __init__(self) -> None:
         # every arm meets the same held-out rows

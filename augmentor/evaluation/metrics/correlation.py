@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from augmentor.evaluation.columns import rounded
 from augmentor.evaluation.context import Frame
-from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.contract import EXPRESSION, Measured, Measures, Setup
 from augmentor.evaluation.pair import Pair, Side
 from augmentor.evaluation.score import ScoreSpec
 
@@ -89,7 +89,7 @@ class Metric:
     """Correlation structure."""
 
     scores = (WITHIN, POOLED, ERROR, ALL_PAIRS)
-    setup = Setup(order=0)
+    setup = Setup(spaces=EXPRESSION, order=0)
 
     def measure(self, pair: Pair) -> Measures:
         """Compare correlation matrices of at most 1,000 genes."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentor.evaluation.columns import pearson
-from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.contract import EXPRESSION, Measured, Measures, Setup
 from augmentor.evaluation.metrics.correlation import both, residual, usable
 from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.score import Goal, ScoreSpec
@@ -73,7 +73,7 @@ class Metric:
     """Hierarchical clustering of genes."""
 
     scores = tuple(SPECS.values())
-    setup = Setup(alternate=True, floors="named", order=2)
+    setup = Setup(spaces=EXPRESSION, alternate=True, floors="named", order=2)
 
     def measure(self, pair: Pair) -> Measures:
         """Compare distances and trees of at most 1,000 genes."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentor.evaluation.columns import average
-from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.contract import EXPRESSION, Measured, Measures, Setup
 from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.ranks import RankTests, contrasts
 from augmentor.evaluation.score import Floor, Goal, ScoreSpec
@@ -108,7 +108,7 @@ class Metric:
     """Calls of differential expression."""
 
     scores = tuple(PARTS.values())
-    setup = Setup(floors="named", labelled=True)
+    setup = Setup(spaces=EXPRESSION, floors="named", labelled=True)
 
     def measure(self, pair: Pair) -> Measures:
         """Compare the calls of every label."""

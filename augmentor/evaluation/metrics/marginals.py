@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from augmentor.evaluation.columns import Vector, ks_and_w1
-from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.contract import EXPRESSION, Measured, Measures, Setup
 from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.score import ScoreSpec
 
@@ -52,7 +52,7 @@ class Metric:
     """One-gene distances."""
 
     scores = (KS, W1)
-    setup = Setup(order=0)
+    setup = Setup(spaces=EXPRESSION, order=0)
 
     def measure(self, pair: Pair) -> Measures:
         """Return the mean distances over genes, and the worst genes by name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from augmentor.evaluation.columns import average
-from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.contract import EXPRESSION, Measured, Measures, Setup
 from augmentor.evaluation.pair import Pair
 from augmentor.evaluation.ranks import RankTests, contrasts
 from augmentor.evaluation.score import ScoreSpec
@@ -39,7 +39,7 @@ class Metric:
     """Overlap of the best marker genes."""
 
     scores = tuple(PARTS.values())
-    setup = Setup(floors="named", labelled=True)
+    setup = Setup(spaces=EXPRESSION, floors="named", labelled=True)
 
     def measure(self, pair: Pair) -> Measures:
         """Compare the top genes of every label."""

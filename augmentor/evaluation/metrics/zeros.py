@@ -13,7 +13,7 @@ import numpy as np
 
 from augmentor.evaluation.columns import Vector, auc, densities, ks_and_w1, zero_fractions
 from augmentor.evaluation.context import Frame
-from augmentor.evaluation.contract import Measured, Measures, Setup
+from augmentor.evaluation.contract import EXPRESSION, Measured, Measures, Setup
 from augmentor.evaluation.pair import Pair, Side
 from augmentor.evaluation.score import ScoreSpec
 
@@ -67,7 +67,7 @@ class Metric:
     """Zero fractions."""
 
     scores = (GENES, ROWS, AUC)
-    setup = Setup(order=0)
+    setup = Setup(spaces=EXPRESSION, order=0)
 
     def measure(self, pair: Pair) -> Measures:
         """Compare shares of zeros per gene and per row."""

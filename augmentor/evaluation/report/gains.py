@@ -19,10 +19,12 @@ LEARNERS = {"lr": "logistic regression", "rf": "random forest", "gb": "gradient 
 
 
 def gains(report: Report) -> dict[str, Any] | None:
-    """Return what adding the rows changed for every learner, as the score ``augmentation_gain`` measured it.
+    """Return what adding rows changed for every learner: compared over splits, or on one, as ``augmentation_gain`` measured it.
 
     Keys, lists of one length: ``arm``, ``learner``, ``gain``, ``low``, ``high``.
     """
+    if "augmentation" in report.figures:
+        return report.figures["augmentation"]
     score = report.scores.get("augmentation_gain")
     if score is None or not words.usable(score.value) or score.interval is None:
         return None
