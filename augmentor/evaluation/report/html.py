@@ -215,7 +215,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     ]
     facts += [(f"space {name}", text) for name, text in _flat(report.space)]
     facts += [
-        (name, f"{rows.rows:,} rows, {rows.genes:,} genes, digest {rows.digest[:16]}")
+        (name, f"{rows.rows:,} rows, {rows.genes:,} {words.features(report)}, digest {rows.digest[:16]}")
         for name, rows in report.data.items()
     ]
     facts += _flat(report.environment)

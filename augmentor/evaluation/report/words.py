@@ -106,7 +106,10 @@ def told(verdict: Verdict) -> tuple[str, str]:
     found = re.match(r"([^(]*?)(?:: |\. |\.$)(.*)", verdict.sentence, re.DOTALL)
     if found is None:
         return verdict.sentence, ""
-    return f"{found[1]}.", found[2][:1].upper() + found[2][1:]
+    rest = found[2]
+    # the name of a score is written as it is, to be found and replaced by its title
+    named = re.match(r"\w+\.\w+", rest) is not None
+    return f"{found[1]}.", rest if named else rest[:1].upper() + rest[1:]
 
 
 def interval(score: Score) -> str:
@@ -215,11 +218,16 @@ def subject(report: Report, *, named: bool = True) -> str:
         if reference is not None:
             text += f" vs {reference.rows:,} {'held-out' if 'holdout' in report.data else 'training'} rows"
             text += f" of {reference.name}" * bool(reference.name)
-        parts += [synthetic.name if named else "", text, f"{synthetic.genes:,} genes"]
+        parts += [synthetic.name if named else "", text, f"{synthetic.genes:,} {features(report)}"]
     if reference is not None:
         parts.append(f"{len(reference.labels)} labels")
     parts += [space_words(report), f"seed {report.seed}"]
     return one_line(" · ".join(part for part in parts if part))
+
+
+def features(report: Report) -> str:
+    """Return what the columns of the data are called."""
+    return "columns" if report.space.get("kind") == "mixed" else "genes"
 
 
 def heading(report: Report) -> str:
