@@ -206,7 +206,8 @@ def _score(
     interval = None if half_width is None else _bounded(spec, value, half_width, method)
     floor = floor_values.get(spec.floor) if spec.floor else None
     normalised, flags = _normalised(spec, value, ceiling, floor)
-    z = _z(spec, value, sd, ceiling)
+    # the interval of a few draws is wider than their standard deviation says
+    z = _z(spec, value, sd if half_width is None else half_width / 1.96, ceiling)
     if frame.halved:
         flags = (*flags, "no_holdout")
     score = Score(

@@ -100,11 +100,6 @@ class Frame:
             return self._copy_folds
         return self._folds
 
-    def pairs(self, kind: Kind, arm: str, draw: int = 0, folds: list[int] | None = None) -> list[Pair]:
-        """Return the pairs of an arm, one per fold."""
-        chosen = range(len(self.folds(kind))) if folds is None else folds
-        return [self.pair(kind, arm, fold, draw) for fold in chosen]
-
     def pair(self, kind: Kind, arm: str, fold: int, draw: int = 0) -> Pair:
         """Return the pair of an arm in a fold."""
         if kind == "distinct" and not self._repeats:

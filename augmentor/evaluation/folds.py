@@ -39,7 +39,9 @@ def balanced_folds(
     for rows in sorted(members.values(), key=len, reverse=True):
         strata = stratum[rows]
         turn = (np.arange(folds) - first[label[rows[0]]]) % folds
-        chosen = int(np.lexsort((turn, load[:, strata].sum(axis=1)))[0])
+        # many equal rows must not all begin in one fold; single rows are placed by their own stratum alone
+        crowd = sum(load[:, kind::2].sum(axis=1) for kind in np.unique(target[rows])) if len(rows) > 1 else 0 * turn
+        chosen = int(np.lexsort((turn, crowd, load[:, strata].sum(axis=1)))[0])
         fold[rows] = chosen
         np.add.at(load[chosen], strata, 1)
     return fold

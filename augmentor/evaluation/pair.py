@@ -127,6 +127,7 @@ class Pair:
         policy: disjoint or symmetric.
         whole: the pair this is a part of, with the positions of its rows on both sides.
         asked: what the user asked for beyond the data.
+        principal: whether this is what an arm is judged by, not a label or a half of it.
     """
 
     arm: str
@@ -141,6 +142,7 @@ class Pair:
     policy: str = "disjoint"
     whole: tuple[Pair, NDArray[np.intp], NDArray[np.intp]] | None = None
     asked: Asked = field(default_factory=Asked)
+    principal: bool = True
     _halves: dict[int, Pair] = field(default_factory=dict, init=False, repr=False)
     _fewer: tuple[int, Pair] | None = field(default=None, init=False, repr=False)
 
@@ -192,6 +194,7 @@ class Pair:
             real=self.real.take(real),
             stream=self.stream.child(*names),
             whole=(self, synthetic, real),
+            principal=False,
         )
 
     def each_label(self, least: int = ENOUGH) -> Iterator[tuple[str, Pair | None]]:
@@ -212,7 +215,7 @@ class Pair:
         if self._fewer is None or self._fewer[0] != most:
             rng = self.stream.child("fewer", most).numpy()
             ours, theirs = (_share(side.y, most / len(side), rng) for side in (self.synthetic, self.real))
-            self._fewer = most, self.part(ours, theirs, "fewer", most)
+            self._fewer = most, replace(self.part(ours, theirs, "fewer", most), principal=self.principal)
         return self._fewer[1]
 
     def half(self, draw: int) -> Pair:

@@ -24,7 +24,7 @@ from augmentor.evaluation.contract import Illustrated, Metric
 from augmentor.evaluation.pair import Asked
 from augmentor.evaluation.rows import ALL, Aligned, Sample, align
 from augmentor.evaluation.score import Failed, Report, Rows, Score, Verdict, Warned
-from augmentor.evaluation.verdicts import verdicts
+from augmentor.evaluation.verdicts import leaks, verdicts
 
 AXIS_ORDER = ("fidelity", "biology", "utility", "privacy")
 # So many standard deviations above the ceiling, and so far beyond it on the normalised scale, is suspicious.
@@ -170,12 +170,7 @@ def chosen(metrics: str | Sequence[str], skip: Sequence[str], *, full: bool) -> 
 def _flagged(scores: dict[str, Score], z: Mapping[str, float], *, exchangeable: bool) -> dict[str, Score]:
     """Name what lies above its ceiling: copied, if the copying test agrees, else stripped of noise."""
     copying = scores.get("nearest_train.excess")
-    copied = (
-        copying is not None
-        and copying.value is not None
-        and copying.interval is not None
-        and copying.interval.low > (copying.ceiling.mean if copying.ceiling else 0.0)
-    )
+    copied = copying is not None and leaks(copying)
     word = "memorisation?" if copied else "sharpened?"
     out = {}
     for name, score in scores.items():

@@ -127,7 +127,7 @@ def _privacy(scores: Mapping[str, Score], shifted: bool, keeps_rows: bool | None
     if shifted:
         reason = "Training and held-out rows differ by themselves, so nearness to either says nothing about copying."
         return _cautious("not tested", reason, keeps_rows, _numbers(usable))
-    found = {name: score for name, score in usable.items() if _leaks(score)}
+    found = {name: score for name, score in usable.items() if leaks(score)}
     if found:
         worst = max(found, key=lambda name: _beyond(found[name]) / ATTACKS[name][1])
         rest = {name: score for name, score in found.items() if name != worst}
@@ -161,7 +161,7 @@ def _beyond(score: Score) -> float:
     return score.value - _expected(score)[0]
 
 
-def _leaks(score: Score) -> bool:
+def leaks(score: Score) -> bool:
     """Whether a score lies beyond that of rows that copy nothing, by more than its slack and both uncertainties."""
     if score.value is None or score.interval is None or score.ceiling is None:
         return False
