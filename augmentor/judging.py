@@ -1,16 +1,19 @@
-"""`evaluate`: from what a user has -- files, AnnData, data frames, whoever made them -- to a report."""
+"""`evaluate` and `cross_fit`: from what a user has -- files, AnnData, data frames, whoever made them -- to a report."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from augmentor import io
 from augmentor.api import Augmentor, loaded
 from augmentor.core.errors import ConfigError, ThresholdMissed
-from augmentor.core.progress import Listener, silent
+from augmentor.core.progress import Listener, Progress, silent
 from augmentor.core.space import Space
 from augmentor.io._provenance import provenance
 
@@ -193,3 +196,112 @@ def check_requirements(
     empty = Report(augmentor="", created="", seed=0, label="", data={}, space={}, arms=(), scores=known)
     with contextlib.suppress(ThresholdMissed):
         empty.require(*thresholds)
+
+
+def cross_fit(
+    real: Any,
+    *,
+    artifact: str | Path | Augmentor,
+    folds: int = 5,
+    group: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    transpose: bool = False,
+    metrics: Literal["quick", "default"] | Sequence[str] = "default",
+    full: bool = False,
+    skip: Sequence[str] = (),
+    control: str | None = None,
+    gene_sets: str | Path | Mapping[str, Sequence[str]] | None = None,
+    seed: int = 0,
+    n_max: int = 2000,
+    command: str = "",
+    names: Mapping[str, str] | None = None,
+    listener: Listener = silent,
+) -> Report:
+    """Judge a recipe where no rows were held out: fit it anew on all folds but one, judge by that one, and join the reports.
+
+    What is judged are rows of ``folds`` refits of the artifact's model with its settings, not rows that were drawn before.
+
+    Args:
+        real: all real rows.
+        artifact: the fitted model, or its path: its kind, settings and number of genes are the recipe.
+        folds: refits.
+        group: column whose values stay together in a fold.
+        layer: layer to use instead of X.
+        use_raw: use ``raw``.
+        transpose: genes are in rows (tables).
+        metrics: as in `evaluate`.
+        full: as in `evaluate`.
+        skip: as in `evaluate`.
+        control: as in `evaluate`.
+        gene_sets: as in `evaluate`.
+        seed: seed of folds, refits and evaluations.
+        n_max: as in `evaluate`.
+        command: recorded in the report.
+        names: what the report calls the sets.
+        listener: told about progress.
+
+    Returns:
+        One report; ``space["refits"]`` says from how many.
+
+    Raises:
+        ConfigError: fewer than two folds.
+        Refused: the data does not fit the artifact.
+    """
+    from augmentor.comparison.splits import outer
+    from augmentor.core.random import Stream
+    from augmentor.evaluation.crossfit import joined
+    from augmentor.evaluation.run import evaluate as run
+    from augmentor.fitting import Options, prepare
+    from augmentor.fitting import fit as fit_model
+    from augmentor.sampling import draw, plan
+
+    if folds < 2:
+        raise ConfigError(f"{folds} folds: at least 2 are needed, one to judge by and one to learn from.")
+    model = artifact if isinstance(artifact, Augmentor) else Augmentor.load(artifact)
+    fitted = model.fitted
+    label = [column.name for column in fitted.schema.labels] or None
+    how: dict[str, Any] = {"label": label, "group": group, "layer": layer, "use_raw": use_raw, "transpose": transpose}
+    known, _ = loaded(real, "all", **how, space=str(fitted.schema.space))
+    y = np.unique(known.codes, axis=0, return_inverse=True)[1].ravel() if label else np.zeros(len(known), dtype=np.intp)
+    genes = len(fitted.schema.features) if len(fitted.schema.features) < known.features else None
+    settings = fitted.config.model_dump(exclude_unset=True)
+    sets = io.read_gene_sets(gene_sets) if isinstance(gene_sets, str | Path) else gene_sets
+    columns = list(range(len(label or ())))
+    reports = []
+    for turn, (fit_rows, test_rows) in enumerate(outer(y, known.groups, folds, 1, Stream(seed).child("cross_fit"))):
+        listener(Progress("cross-fit", turn, folds, "refits"))
+        options = Options(
+            model=fitted.name,
+            settings=settings,
+            seed=seed + turn,
+            genes=genes,
+            holdout=0.0,
+            rare="keep",
+            calibrate=fitted.calibration is not None,
+            partial=True,
+        )
+        train, holdout = known.take(fit_rows), known.take(test_rows)
+        refit = fit_model(prepare(replace(train, extra={}), options), options)
+        made = draw(refit, plan(refit, len(train)), seed + turn)
+        kept = [known.schema.features.index(name) for name in made.schema.features]
+        reports.append(
+            run(
+                made,
+                train.select(kept),
+                holdout.select(kept),
+                label=columns[0] if len(columns) == 1 else columns,
+                metrics=metrics,
+                full=full,
+                skip=skip,
+                control=control,
+                gene_sets=sets,
+                seed=seed,
+                n_max=n_max,
+                command=command,
+                names=names,
+                keeps_rows=fitted.model.spec.keeps_rows,
+            )
+        )
+    listener(Progress("cross-fit", folds, folds, "refits"))
+    return joined(reports, keeps_rows=fitted.model.spec.keeps_rows)

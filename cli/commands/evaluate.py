@@ -28,7 +28,9 @@ def add(app: typer.Typer) -> None:
 
 def evaluate(
     ctx: typer.Context,
-    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC", help="Rows to judge.", show_default=False)],
+    synthetic: Annotated[
+        Path | None, typer.Argument(metavar="SYNTHETIC", help="Rows to judge.", show_default=False)
+    ] = None,
     real: Annotated[
         Path | None, typer.Option(help="All real rows, divided as the artifact records.", metavar="FILE")
     ] = None,
@@ -43,6 +45,14 @@ def evaluate(
         typer.Option(
             help="The fitted model; if not given, model.augment here or beside SYNTHETIC, if it was fitted on --real.",
             metavar="FILE",
+        ),
+    ] = None,
+    cross_fit: Annotated[
+        int | None,
+        typer.Option(
+            "--cross-fit",
+            help="Instead of SYNTHETIC: fit the artifact's model anew K times and judge each by the rows left out.",
+            metavar="K",
         ),
     ] = None,
     label: o.Label = None,
@@ -120,6 +130,10 @@ def evaluate(
         raise typer.BadParameter(
             "--holdout goes with --train; with --real, the artifact says which rows were held out."
         )
+    if (synthetic is None) == (cross_fit is None):
+        raise typer.BadParameter("give the rows to judge as SYNTHETIC, or --cross-fit K to judge rows of K refits.")
+    if cross_fit is not None and (real is None or artifact is None):
+        raise typer.BadParameter("--cross-fit needs all real rows (--real) and the model to fit anew (--artifact).")
     if quick and (full or only):
         raise typer.BadParameter("--quick names a set of metrics itself; leave out --full and --only.")
     inputs = [synthetic, real, train, holdout, artifact, gene_sets]
@@ -137,47 +151,57 @@ def evaluate(
     from augmentor import evaluate as judge
     from augmentor import io
     from augmentor.judging import check_requirements
+    from augmentor.judging import cross_fit as refit
 
     if require:
         check_requirements(require, metrics=metrics, full=full, skip=skipped)
+    shared: dict[str, Any] = {
+        "metrics": metrics,
+        "full": full,
+        "skip": skipped,
+        "control": control,
+        "gene_sets": gene_sets,
+        "seed": seed,
+        "command": shlex.join(["augment", *terminal.words]),
+    }
     with Meter(terminal) as meter:
-        known = artifact or _nearby(synthetic, real)
-        how["label"] = how["label"] or (None if known is None else _labels(known))
-        sets = None if gene_sets is None else io.read_gene_sets(gene_sets)
-        whole = io.read(real or train, **how)  # type: ignore[arg-type]
-        unseen = None if holdout is None else io.read(holdout, **how)
-        if artifact is None and known is not None and not _fitted_on(known, whole, terminal):
-            known = None
-        if strict and unseen is None and (known is None or not _holds_out(known)):
-            raise ConfigError(
-                "no held-out rows: --strict needs rows that the model never saw. Fit with a holdout and give its --artifact, "
-                "or give --train and --holdout."
+        if cross_fit is not None:
+            places = {key: how[key] for key in ("group", "layer", "use_raw", "transpose")}
+            report = refit(real, artifact=str(artifact), folds=cross_fit, **places, **shared, listener=meter)
+        else:
+            assert synthetic is not None
+            known = artifact or _nearby(synthetic, real)
+            how["label"] = how["label"] or (None if known is None else _labels(known))
+            whole = io.read(real or train, **how)  # type: ignore[arg-type]
+            unseen = None if holdout is None else io.read(holdout, **how)
+            if artifact is None and known is not None and not _fitted_on(known, whole, terminal):
+                known = None
+            if strict and unseen is None and (known is None or not _holds_out(known)):
+                raise ConfigError(
+                    "no held-out rows: --strict needs rows that the model never saw. Fit with a holdout and give its "
+                    "--artifact, or give --train and --holdout."
+                )
+            report = judge(
+                synthetic,
+                label=how["label"],
+                space=space,
+                synthetic_label=synthetic_label,
+                synthetic_layer=synthetic_layer,
+                synthetic_transpose=transpose_synthetic,
+                common_genes=common_genes,
+                allow_overlap=allow_overlap,
+                names={
+                    name: path.name for name, path in (("train", real or train), ("holdout", real or holdout)) if path
+                },
+                real=None if real is None else whole,
+                train=None if real is not None else whole,
+                holdout=unseen,
+                artifact=known,
+                utility=utility,
+                budget=limit,
+                **shared,
+                listener=meter,
             )
-        report = judge(
-            synthetic,
-            label=how["label"],
-            space=space,
-            synthetic_label=synthetic_label,
-            synthetic_layer=synthetic_layer,
-            synthetic_transpose=transpose_synthetic,
-            common_genes=common_genes,
-            allow_overlap=allow_overlap,
-            names={name: path.name for name, path in (("train", real or train), ("holdout", real or holdout)) if path},
-            real=None if real is None else whole,
-            train=None if real is not None else whole,
-            holdout=unseen,
-            artifact=known,
-            metrics=metrics,
-            full=full,
-            utility=utility,
-            skip=skipped,
-            control=control,
-            gene_sets=sets,
-            seed=seed,
-            budget=limit,
-            command=shlex.join(["augment", *terminal.words]),
-            listener=meter,
-        )
     _write(report, terminal, json_file, html, figures, multiqc)
     if require:
         report.require(*require)

@@ -11,6 +11,12 @@ from augmentor.core.registry import METRICS
 from .. import options as o
 from ..listing import register
 
+FLOORS = {
+    "independent": "training rows, every gene shuffled within its label",
+    "permuted": "training rows under permuted labels",
+    "means": "the mean row of each label",
+}
+
 
 def add(app: typer.Typer) -> None:
     """Make it a command, with ``show`` below it."""
@@ -36,13 +42,17 @@ def show(
     lines = [name, "", METRICS.documentation(name).strip()]
     for spec in kind.scores:
         goal = spec.goal if spec.ideal is None else f"{spec.goal}, ideal {spec.ideal:g}"
+        low, high = ("–" if bound is None else f"{bound:g}" for bound in spec.bounds)
+        marks = [word for word, there in (("headline", spec.headline), ("with --full", spec.full)) if there]
         lines += [
             "",
-            f"{spec.name}: {spec.title} ({spec.axis}; {goal}{'; headline' if spec.headline else ''})",
+            f"{spec.name}: {spec.title} ({'; '.join([spec.axis, goal, *marks])})",
             f"  {spec.meaning}",
             f"  formula  {spec.formula}",
             f"  catches  {spec.catches}",
             f"  misses   {spec.misses}",
+            f"  bounds   {low} to {high}; ceiling: real training rows in the place of synthetic ones; "
+            f"floor: {FLOORS.get(spec.floor, 'none')}",
             f"  from     {spec.citation}",
         ]
     ctx.obj.result("\n".join(lines))
