@@ -26,6 +26,8 @@ from augmentor.evaluation.score import Score, ScoreSpec
 
 FOLDS = 5
 TREES = 100
+# Within a label rows are few, and so are the trees that they can feed.
+LABEL_TREES = 50
 BOOSTED_TREES = 60
 # Genes named as the most telling ones.
 TOLD = 10
@@ -73,7 +75,7 @@ class Metric:
     """Detectors: forest, logistic regression and boosted trees, on genes and on principal components."""
 
     scores = tuple(SPECS.values())
-    setup = Setup(order=0, draws=4, alternate=True, halves=6, floors="named", most=MOST_ROWS)
+    setup = Setup(order=0, draws=3, alternate=True, halves=6, floors="named", most=MOST_ROWS)
 
     def measure(self, pair: Pair) -> Measures:
         """Return the AUC of each detector on the pair."""
@@ -187,7 +189,9 @@ class _Task:
             ):
                 fit, test = fit[own[fit]], test[own[test]]
                 if len(np.unique(self.target[test])) == 2 == len(np.unique(self.target[fit])):
-                    vote, _ = _fitted(learner, x[fit], self.target[fit], self.stream.child(learner, "label", label, i))
+                    vote, _ = _fitted(
+                        learner, x[fit], self.target[fit], self.stream.child(learner, "label", label, i), LABEL_TREES
+                    )
                     votes[test] = vote(x[test])
                     aucs.append(self._auc(test, votes))
             out[label] = float(np.mean(aucs)) if aucs else None
@@ -250,7 +254,7 @@ Vote = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 def _fitted(
-    learner: str, x: NDArray[np.float32], target: NDArray[np.intp], stream: Stream
+    learner: str, x: NDArray[np.float32], target: NDArray[np.intp], stream: Stream, trees: int | None = None
 ) -> tuple[Vote, NDArray[np.float64]]:
     """Return a function from rows to how synthetic they look, and how much each column tells (zeros if unknown)."""
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -260,7 +264,11 @@ def _fitted(
 
     if learner == "rf":
         forest = RandomForestClassifier(
-            TREES, min_samples_leaf=5, class_weight="balanced", random_state=stream.integer(), n_jobs=-1
+            trees or TREES,
+            min_samples_leaf=5,
+            class_weight="balanced",
+            random_state=stream.integer(),
+            n_jobs=1 if trees else -1,
         )
         # the forest's threads race for the process's warning filters and can leave them empty: put them back
         with warnings.catch_warnings():

@@ -121,7 +121,11 @@ def _reference(pcs: Points, *, seed: int) -> Any:
         warnings.simplefilter("ignore")
         from umap.umap_ import UMAP
 
-        return UMAP(n_neighbors=15, min_dist=0.3, random_state=seed, n_jobs=1).fit(pcs)
+        fitted = UMAP(n_neighbors=15, min_dist=0.3, n_epochs=200, random_state=seed, n_jobs=1).fit(pcs)
+        # for few fitted rows, new ones are compared with all of them one by one in Python, unless by a metric that
+        # scikit-learn knows by name
+        fitted._input_distance_func = "euclidean"
+        return fitted
 
 
 def _mixing(synthetic: Points, real: Points) -> dict[str, float]:
