@@ -23,8 +23,8 @@ from augmentor.parts.calibration import KINDS, Calibration
 from augmentor.preprocess.chain import Chain
 from augmentor.preprocess.size import SizeModel
 
-BLOCK_BYTES = 32 * 2**20
-BLOCK_MOST = 4096
+BLOCK_BYTES = 16 * 2**20
+BLOCK_MOST = 1536
 
 # what a manifest says beyond the generator itself
 RECORDED = (
