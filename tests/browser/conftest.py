@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_QUIET = (
-    "--headless",
+_ALONE = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -26,6 +25,10 @@ _QUIET = (
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
+)
+_QUIET = (
+    "--headless",
+    *_ALONE,
     "--enable-logging=stderr",
     "--virtual-time-budget=4000",
 )
@@ -182,14 +185,7 @@ class Window:
 _DRIVEN = (
     "--headless=new",
     "--remote-debugging-pipe",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
+    *_ALONE,
 )
 
 

@@ -89,7 +89,7 @@ class Metric:
             return {ASSOCIATION.name: Measured.none("no two columns are associated in the real rows")}
         labels: dict[str, float | None] = {}
         # values per label do not enter the score and are shown for the judged rows only
-        if pair.arm == "synthetic" and pair.whole is None:
+        if pair.arm == "synthetic" and pair.principal:
             labels = {
                 label: None if part is None else _weighted(_gaps(part, plan)[:-1, :-1], plan.weights)
                 for label, part in pair.each_label()

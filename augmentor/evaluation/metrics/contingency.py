@@ -142,7 +142,7 @@ class Metric:
         found = _similarity(cuts.joint(pair.synthetic.sample), self._real[pair.real], cuts.sizes)
         labels: dict[str, Square | None] = {}
         # values per label do not enter the score and are shown for the judged rows only
-        if pair.arm == "synthetic" and pair.whole is None and len(cuts.columns) > 1:
+        if pair.arm == "synthetic" and pair.principal and len(cuts.columns) > 1:
             labels = {label: None if part is None else similarities(part, cuts) for label, part in pair.each_label()}
         return {
             spec.name: _measured(found, pairs & cuts.dependent if spec is SOME else pairs, labels, _names(pair, cuts))

@@ -64,7 +64,7 @@ class Metric:
         """Return the mean overlap over labels."""
         synthetic, real = self.points(pair.synthetic), self.points(pair.real)
         detail: dict[str, Any] = {"map": "UMAP" if self._map(pair.basis) is not None else "PC 1 and 2"}
-        if pair.arm == "synthetic" and pair.whole is None:
+        if pair.arm == "synthetic" and pair.principal:
             detail |= _mixing(synthetic, real)
         if len(pair.labels) < 2:
             return {OVERLAP.name: Measured(overlap(synthetic, real), detail=detail)}

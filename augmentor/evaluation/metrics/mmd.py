@@ -53,7 +53,7 @@ class Metric:
             label: None if part is None else discrepancy(*_kernels(part, width)) for label, part in pair.each_label()
         }
         detail = {"bandwidth": width, "mean_kernel": float(kernels[2].mean())}
-        if pair.arm == "synthetic" and pair.whole is None:
+        if pair.arm == "synthetic" and pair.principal:
             detail["p_value"] = _p_value(*kernels, value, pair.stream.child("mmd").numpy())
         return {MMD.name: Measured(value, per_label, detail=detail)}
 

@@ -115,7 +115,7 @@ class Metric:
                 detail=_more(spec, within if spec is VARIANCE else pooled),
                 reason="too few genes vary" if spec is TREND else "one side does not vary",
             )
-        if pair.arm == "synthetic" and pair.whole is None and pair.space is Space.COUNTS:
+        if pair.arm == "synthetic" and pair.principal and pair.space is Space.COUNTS:
             mean = out[MEAN.name]
             out[MEAN.name] = replace(mean, detail={**mean.detail, "raw_r": _raw_r(pair)})
         return out
