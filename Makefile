@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/augment demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 MKL_CBWR=AUTO $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -32,9 +32,6 @@ from . import commands
 # Torch's threads otherwise spin while they wait for each other: on a machine with other work to do, that made training
 # seven times slower. To be set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Without it, MKL's matrix products may differ in the last bit with the place of a matrix in memory, and with them a model that
-# was stopped and resumed from one that was not.
-os.environ.setdefault("MKL_CBWR", "AUTO")
 from .arguments import arranged
 from .interrupts import Terminated, terminable
 from .terminal import Terminal

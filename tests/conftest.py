@@ -9,6 +9,10 @@ import pytest
 
 # as the command line does: see cli/app.py
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Workers share the cores. Numba too, because it sets the number of threads for torch as well (they share an OpenMP), and
+# rounding depends on that number: a process of its own would otherwise differ from the worker that compares it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -241,7 +241,8 @@ class _Generator(nn.Module):
         parts = [epsilon, c]
         if self.counts:
             parts.append((size.log() - self.size_scale[0]) / self.size_scale[1])
-        centre = self.bias[condition] + self.linear(epsilon) + self.out(self.body(torch.cat(parts, dim=1)))
+        # not bias[condition]: threads would add up its gradient in any order
+        centre = F.embedding(condition, self.bias) + self.linear(epsilon) + self.out(self.body(torch.cat(parts, dim=1)))
         sd = self.log_sd.clamp(-6, 1).exp()
         if not self.counts:
             return centre + sd * eta

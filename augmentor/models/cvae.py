@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from augmentor.core import contract
 from augmentor.core.contract import Encoded, Given, Layout, Phase, Spec, Stage, State
@@ -237,7 +238,8 @@ class _Network(nn.Module):
         if self.counts:
             c = torch.cat([c, self._log_size(size)], dim=1)
         h = self.decoder(torch.cat([z, c], dim=1))
-        centre = self.bias[condition] + self.centre(h)
+        # not bias[condition]: threads would add up its gradient in any order
+        centre = F.embedding(condition, self.bias) + self.centre(h)
         if self.counts:
             centre = size * torch.softmax(centre, dim=1)
         return centre, self.spread(h)

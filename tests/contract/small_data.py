@@ -33,7 +33,7 @@ def small(name: str) -> Dataset:
     """Return the small data set of a space.
 
     ``counts``: 300 cells x 120 genes of PBMC3k, sparse, one label with 2 rows. ``log``: the same, log-normalised.
-    ``continuous``: 83 tumours x 60 genes of Khan, dense.
+    ``continuous``: 83 tumours x 60 genes of Khan, dense. ``wide``: ``counts`` with 2,000 genes.
     """
     if name == "log":
         counts = small("counts")
@@ -46,7 +46,7 @@ def small(name: str) -> Dataset:
     labels = whole.labels()
     rows = np.concatenate([np.flatnonzero(labels == label)[:n] for label, n in CELLS.items()])
     cells = whole.take(np.sort(rows))
-    return cells.select(genes.select(cells, 120))
+    return cells.select(genes.select(cells, 2000 if name == "wide" else 120))
 
 
 def settings(model: str, table: dict[bool, dict[str, Any]]) -> dict[str, Any]:

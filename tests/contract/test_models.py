@@ -49,7 +49,7 @@ DATA = ("counts", "log", "continuous")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every check all models, and all data sets if it asks for one."""
     check = metafunc.function.__name__.removeprefix("test_")
-    trained_only = check in ("gradients_reach_every_parameter",)
+    trained_only = check in ("gradients_reach_every_parameter", "threads_change_nothing_from_fit_to_fit")
     data: tuple[str | None, ...] = DATA if "data" in metafunc.fixturenames else (None,)
     cases = []
     for model, name in itertools.product(MODELS.names(), data):
@@ -123,6 +123,20 @@ def test_fit_twice_is_fit_once(model: str, data: str) -> None:
     once, twice = (fit_to(small(data), model) for _ in range(2))
     same_state(once.model.state(), twice.model.state())
     same_rows(draw(once, LabelPlan(once.counts), 0), draw(twice, LabelPlan(twice.counts), 0))
+
+
+def test_threads_change_nothing_from_fit_to_fit(model: str) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        # wide enough for torch to share a batch out: sums that threads add to in turn differ from run to run
+        first, *others = (fit_to(small("wide"), model, calibrate=False) for _ in range(3))
+    finally:
+        torch.set_num_threads(before)
+    for other in others:
+        same_state(first.model.state(), other.model.state())
 
 
 def test_gradients_reach_every_parameter(model: str, data: str) -> None:
