@@ -19,20 +19,18 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from augmentor.core import contract
 from augmentor.core.contract import Encoded, Given, Layout, Phase, Spec, Stage, State
 from augmentor.core.dataset import Matrix
 from augmentor.core.random import Stream
 from augmentor.core.space import Space
-from augmentor.nn import likelihoods, priors
-from augmentor.nn.blocks import Perceptron, dropout, materialise
-from augmentor.nn.conditioning import Batch, batch, conditions, width
-from augmentor.nn.profiles import label_profiles
+from augmentor.nn import priors
+from augmentor.nn.blocks import materialise
+from augmentor.nn.codec import Codec, gaussian_kl
+from augmentor.nn.conditioning import Batch
 from augmentor.nn.tensors import into_module, of_module
 
 
@@ -87,7 +85,7 @@ class Cvae:
         work = np.sqrt(4e6 / (layout.rows * layout.features))
         self.epochs = config.epochs or int(np.clip(120 * work, 40, 120))
         with torch.device("meta"):
-            self.net = _Network(layout, config, self.latent)
+            self.net = Codec(layout, self.latent, config.hidden, config.layers)
         self.density: State = {}
 
     @classmethod
@@ -98,14 +96,7 @@ class Cvae:
     def initialise(self, encoded: Encoded, rng: Stream) -> None:
         """Initial weights: output bias = log-profile of each label, scale = spread of each feature."""
         materialise(self.net, rng)
-        with torch.no_grad():
-            nn.init.zeros_(self.net.spread.weight)  # dispersion starts at the gene's own
-            profile, spread = label_profiles(encoded)
-            self.net.bias.copy_(torch.from_numpy(profile))
-            self.net.spread.bias.copy_(torch.from_numpy(spread))
-            if self.counts:
-                logs = np.log(encoded.given.sizes)
-                self.net.size_scale.copy_(torch.tensor([logs.mean(), max(logs.std(), 1e-3)]))
+        self.net.initialise(encoded)
 
     def stages(self) -> list[Stage]:
         """One stage, one phase, then the ex-post density."""
@@ -133,20 +124,15 @@ class Cvae:
         hidden_share = self.config.dropout if self.net.training else 0.0
         mean, log_variance = self.net.encode(rows, hidden_share, generator)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        centre, spread = self.net.decode(mean + noise * (0.5 * log_variance).exp(), rows.c, rows.condition, rows.size)
-        density = likelihoods.negative_binomial if self.counts else likelihoods.gaussian
-        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
+        z = mean + noise * (0.5 * log_variance).exp()
+        kl = gaussian_kl(mean, log_variance).sum(dim=1)
         beta = self.config.beta * min(1.0, progress / self.config.warmup) if self.config.warmup else self.config.beta
-        return {"reconstruction": -density(rows.x, centre, spread).mean(), "kl": beta * kl.mean()}
+        return {"reconstruction": -self.net.log_likelihood(rows, z).mean(), "kl": beta * kl.mean()}
 
     def _fit_density(self, encoded: Encoded, rng: Stream) -> None:
         if self.config.prior == "standard":
             return
-        mean, variance = self.encode(encoded)
-        if self.counts:  # library size is modelled jointly with the latent
-            shift, scale = self.net.size_scale.numpy()
-            size = ((np.log(encoded.given.sizes) - shift) / scale)[:, None]
-            mean, variance = np.hstack([mean, size]), np.hstack([variance, np.zeros_like(size)])
+        mean, variance = self.net.vectors(encoded)
         self.density = priors.fit_clusters(
             mean,
             variance,
@@ -157,36 +143,14 @@ class Cvae:
             rng=rng,
         )
 
-    @torch.no_grad()
-    def encode(self, encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Posterior means and variances ``(rows, latent)`` of rows."""
-        parts = []
-        for start in range(0, len(encoded), 1024):
-            rows = batch(encoded.take(np.arange(start, min(start + 1024, len(encoded)))))
-            parts.append(self.net.encode(rows, 0.0, None))
-        mean, log_variance = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
-        return mean, np.exp(log_variance)
-
-    @torch.no_grad()
     def draw(self, given: Given, rng: Stream) -> Matrix:
         """Return rows ``(rows, features)``: latent, then parameters, then a draw of the likelihood."""
-        size = given.sizes
-        if self.config.prior == "clusters":
-            z = priors.draw_clusters(self.density, given.condition, rng.child("latent"))
-            if self.counts:
-                shift, scale = self.net.size_scale.numpy()
-                size = np.maximum(np.exp(shift + scale * z[:, -1]), 1)
-                z = z[:, :-1]
+        if self.config.prior == "clusters":  # library size is modelled jointly with the latent
+            vectors = priors.draw_clusters(self.density, given.condition, rng.child("latent"))
+            z, given = self.net.split(vectors, given)
         else:
             z = rng.child("latent").numpy().standard_normal((len(given), self.latent))
-        centre, spread = self.net.decode(
-            torch.from_numpy(z.astype(np.float32)),
-            conditions(given, self.layout),
-            torch.from_numpy(given.condition.astype(np.int64)),
-            torch.from_numpy(size.astype(np.float32))[:, None],
-        )
-        sample = likelihoods.sample_negative_binomial if self.counts else likelihoods.sample_gaussian
-        return sample(centre.numpy(), spread.numpy(), rng.child("noise").numpy())
+        return self.net.draw(z, given, rng.child("noise"))
 
     def state(self) -> State:
         """Network weights and the latent density."""
@@ -203,49 +167,6 @@ class Cvae:
         if self.config.prior == "clusters":
             density = priors.checked(density, dimensions, self.layout.conditions)
         self.density = density
-
-
-class _Network(nn.Module):
-    """Encoder and decoder; the decoder's output layers hold one column per feature."""
-
-    def __init__(self, layout: Layout, config: Cvae.Config, latent: int) -> None:
-        super().__init__()
-        self.counts = layout.space is Space.COUNTS
-        extra = width(layout) + int(self.counts)
-        widths = (config.hidden,) * config.layers
-        self.encoder = Perceptron(layout.features + extra, widths)
-        self.posterior = nn.Linear(config.hidden, 2 * latent)
-        self.decoder = Perceptron(latent + extra, widths)
-        self.centre = nn.Linear(config.hidden, layout.features, bias=False)
-        self.bias = nn.Parameter(torch.empty(layout.conditions, layout.features))
-        self.spread = nn.Linear(config.hidden, layout.features)
-        self.size_scale: Tensor
-        self.register_buffer("size_scale", torch.empty(2))
-
-    def encode(self, rows: Batch, hidden_share: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Posterior mean and log-variance ``(rows, latent)``."""
-        x, extra = rows.x, rows.c
-        if self.counts:
-            x = torch.log1p(x / rows.size * self.size_scale[0].exp())
-            extra = torch.cat([extra, self._log_size(rows.size)], dim=1)
-        if hidden_share and generator is not None:
-            x = dropout(x, hidden_share, generator)
-        mean, log_variance = self.posterior(self.encoder(torch.cat([x, extra], dim=1))).chunk(2, dim=1)
-        return mean, log_variance.clamp(-10, 5)
-
-    def decode(self, z: Tensor, c: Tensor, condition: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Centre (mean) and log spread (dispersion or variance) ``(rows, features)``."""
-        if self.counts:
-            c = torch.cat([c, self._log_size(size)], dim=1)
-        h = self.decoder(torch.cat([z, c], dim=1))
-        # not bias[condition]: threads would add up its gradient in any order
-        centre = F.embedding(condition, self.bias) + self.centre(h)
-        if self.counts:
-            centre = size * torch.softmax(centre, dim=1)
-        return centre, self.spread(h)
-
-    def _log_size(self, size: Tensor) -> Tensor:
-        return (size.log() - self.size_scale[0]) / self.size_scale[1]
 
 
 Model = Cvae

@@ -58,3 +58,36 @@ def materialise(module: nn.Module, rng: Stream) -> None:
 def straight_through(sample: Tensor, mean: Tensor) -> Tensor:
     """Straight-through estimator: the value of ``sample``, the gradient of ``mean`` (Bengio et al. 2013)."""
     return mean + (sample - mean).detach()
+
+
+class Waves(nn.Module):
+    """A number in [0, 1] as sines and cosines of ``count`` frequencies: how a network sees time."""
+
+    def __init__(self, count: int = 16) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, t: Tensor) -> Tensor:
+        """``(rows, 1)`` to ``(rows, 2 · count)``."""
+        angle = t * (math.pi * torch.arange(1, self.count + 1, device=t.device))
+        return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class Residual(nn.Module):
+    """Residual perceptron whose every block sees the condition: ``h ← h + W₂ silu(W₁ norm(h) + C c)``."""
+
+    def __init__(self, inputs: int, conditions: int, outputs: int, *, width: int, blocks: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(inputs, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(blocks))
+        self.first = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
+        self.condition = nn.ModuleList(nn.Linear(conditions, width, bias=False) for _ in range(blocks))
+        self.second = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
+        self.leave = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """``(rows, inputs)`` and ``(rows, conditions)`` to ``(rows, outputs)``."""
+        h = self.enter(x)
+        for norm, first, condition, second in zip(self.norms, self.first, self.condition, self.second, strict=True):
+            h = h + second(nn.functional.silu(first(norm(h)) + condition(c)))
+        return self.leave(h)

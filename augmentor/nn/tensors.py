@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -20,12 +22,24 @@ def into_module(module: torch.nn.Module, state: State, what: str, prefix: str = 
     Raises:
         ArtifactError: names, shapes or types are not exactly the module's.
     """
-    current = module.state_dict()
+    into_modules({prefix: module}, state, what)
+
+
+def into_modules(modules: Mapping[str, torch.nn.Module], state: State, what: str) -> None:
+    """Load arrays into several modules, each under its own prefix, and set them to evaluation.
+
+    Raises:
+        ArtifactError: names, shapes or types are not exactly those of the modules.
+    """
     expected = {
         f"{prefix}{name}": (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        for name, tensor in current.items()
+        for prefix, module in modules.items()
+        for name, tensor in module.state_dict().items()
     }
     check_state(expected, state, what)
-    if any(tensor.is_meta for tensor in current.values()):
-        module.to_empty(device="cpu")
-    module.load_state_dict({name: torch.from_numpy(np.array(state[f"{prefix}{name}"])) for name in current})
+    for prefix, module in modules.items():
+        current = module.state_dict()
+        if any(tensor.is_meta for tensor in current.values()):
+            module.to_empty(device="cpu")
+        module.load_state_dict({name: torch.from_numpy(np.array(state[f"{prefix}{name}"])) for name in current})
+        module.eval()

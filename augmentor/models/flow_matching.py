@@ -1,0 +1,167 @@
+"""Conditional flow matching in latent space: a velocity field that carries noise to the encoded rows of a condition.
+
+    u₀ ~ N(0, I),  u₁ = standardised (z, log s) of a row,  u_t = (1 − t)·u₀ + t·u₁
+    minimise    E_t ‖w_θ(u_t, t, c) − (u₁ − u₀)‖²                    (t ~ U(0, 1))
+    draw        du/dt = w_θ(u, t, c) from t = 0 to 1 by Heun's method, then x ~ p(x | z, c, s)
+
+With ``pairing = optimal`` noise and rows of a batch are matched, within condition, so that their squared distances are smallest:
+paths cross less and are straighter. The library size is a coordinate of the vector that flows, so it is drawn jointly with the
+state of the cell. With guidance γ the field is w_∅ + γ·(w_c − w_∅), where w_∅ saw no condition; γ = 1 is p(x | c) itself.
+
+Papers: Lipman et al. 2023, arXiv:2210.02747; Tong et al. 2024, arXiv:2302.00482 (minibatch optimal transport); Ho & Salimans 2022,
+arXiv:2207.12598 (guidance); Palma et al. 2025, arXiv:2407.11734 (flow matching of counts in latent space).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from augmentor.core import contract
+from augmentor.core.contract import Encoded, Given, Layout, Phase, Spec, Stage, State
+from augmentor.core.dataset import Matrix
+from augmentor.core.random import Stream
+from augmentor.core.space import Space
+from augmentor.nn.blocks import Residual, Waves, materialise
+from augmentor.nn.conditioning import Batch, conditions, width
+from augmentor.nn.latents import Latents, rows_per_step
+from augmentor.nn.tensors import into_modules, of_module
+
+STEPS = 6000  # optimiser steps of the field by default: its loss is noisy, its network small
+
+
+class FlowMatching:
+    """Conditional flow matching on the vectors of a codec."""
+
+    spec = Spec(
+        spaces=(Space.COUNTS, Space.CONTINUOUS),
+        standardised=True,
+        draws_size=True,
+        calibrated=True,
+        trained=True,
+        paper="arXiv:2210.02747",
+    )
+
+    class Config(contract.Config):
+        """Settings of flow matching."""
+
+        latent: int | None = Field(None, ge=1, le=512, description="latent dimensions; default 24, fewer for few rows")
+        hidden: int = Field(128, ge=4, le=4096, description="width of the codec's encoder and decoder")
+        beta: float = Field(0.2, ge=0, le=100, description="KL weight of the codec; small, as the density comes after")
+        dropout: float = Field(0.15, ge=0, lt=1, description="share of encoder inputs hidden at each step")
+        width: int = Field(128, ge=4, le=4096, description="width of the velocity field")
+        blocks: int = Field(3, ge=1, le=16, description="residual blocks of the velocity field")
+        pairing: Literal["independent", "optimal"] = Field(
+            "independent", description="how noise and rows of a batch are paired within a condition"
+        )
+        hide: float = Field(0.1, ge=0, lt=1, description="share of rows whose condition is hidden, for guidance")
+        guidance: float = Field(1.0, ge=0, le=20, description="γ; 1 draws p(x | c), more exaggerates the condition")
+        steps: int = Field(20, ge=1, le=1000, description="steps of Heun's method when drawing")
+        epochs: int | None = Field(
+            None,
+            ge=1,
+            le=100_000,
+            description="passes over the rows in each of the two stages; default: by rows and features",
+        )
+        batch_size: int = Field(128, ge=2, le=65_536, description="rows per step, fewer when the data has fewer")
+        learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak of the one-cycle rate of the field")
+
+    def __init__(self, layout: Layout, config: Config) -> None:
+        self.layout, self.config = layout, config
+        with torch.device("meta"):
+            self.latents = Latents(layout, config.latent, config.hidden)
+            self.field = _Field(self.latents.dimensions, width(layout), config)
+        self.batch_size = rows_per_step(layout, config.batch_size)
+        self.epochs = config.epochs or max(40, round(STEPS * self.batch_size / layout.rows))
+
+    @classmethod
+    def build(cls, layout: Layout, config: Config) -> FlowMatching:
+        """Return an untrained codec and field."""
+        return cls(layout, config)
+
+    def initialise(self, encoded: Encoded, rng: Stream) -> None:
+        """Initial weights of both networks."""
+        materialise(self.latents, rng.child("latents"))
+        self.latents.codec.initialise(encoded)
+        materialise(self.field, rng.child("field"))
+
+    def stages(self) -> list[Stage]:
+        """The codec, then the velocity field on its vectors."""
+        config = self.config
+        codec = self.latents.stage(
+            beta=config.beta, dropout=config.dropout, epochs=config.epochs, batch_size=config.batch_size
+        )
+        phase = Phase("velocity", self.field.parameters, self._loss, learning_rate=config.learning_rate)
+        return [codec, Stage("field", self.field, (phase,), self.epochs, self.batch_size, ema=0.995)]
+
+    def _loss(self, rows: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        end = self.latents.of(rows, generator)
+        start = torch.randn(end.shape, generator=generator, device=end.device)
+        if self.config.pairing == "optimal":
+            start = start[_paired(start, end, rows.condition)]
+        t = torch.rand(len(rows), 1, generator=generator, device=end.device)
+        seen = torch.rand(len(rows), 1, generator=generator, device=end.device) >= self.config.hide
+        velocity = self.field((1 - t) * start + t * end, t, rows.c, seen)
+        return {"velocity": (velocity - (end - start)).square().mean()}
+
+    @torch.no_grad()
+    def draw(self, given: Given, rng: Stream) -> Matrix:
+        """Return rows ``(rows, features)``: noise carried along the field, then a draw of the likelihood."""
+        noise = rng.child("latent").numpy().standard_normal((len(given), self.latents.dimensions), dtype=np.float32)
+        c, u = conditions(given, self.layout), torch.from_numpy(noise)
+        step = 1 / self.config.steps
+        for i in range(self.config.steps):
+            first = self._velocity(u, i * step, c)
+            second = self._velocity(u + step * first, (i + 1) * step, c)
+            u = u + 0.5 * step * (first + second)
+        return self.latents.draw(u.numpy(), given, rng.child("noise"))
+
+    def _velocity(self, u: Tensor, time: float, c: Tensor) -> Tensor:
+        t = torch.full((len(u), 1), time)
+        seen = torch.ones(len(u), 1, dtype=torch.bool)
+        conditioned = self.field(u, t, c, seen)
+        if self.config.guidance == 1:
+            return conditioned
+        free = self.field(u, t, c, ~seen)
+        return free + self.config.guidance * (conditioned - free)
+
+    def state(self) -> State:
+        """Weights of the codec and of the field."""
+        return {**of_module(self.latents, "latents."), **of_module(self.field, "field.")}
+
+    def restore(self, state: State) -> None:
+        """Take over the weights."""
+        into_modules({"latents.": self.latents, "field.": self.field}, state, "the weights of flow_matching")
+
+
+class _Field(nn.Module):
+    """Velocity ``(rows, dimensions)`` at a place, a time and a condition that may be hidden."""
+
+    def __init__(self, dimensions: int, c: int, config: FlowMatching.Config) -> None:
+        super().__init__()
+        self.waves = Waves()
+        self.net = Residual(
+            dimensions, 2 * self.waves.count + c + 1, dimensions, width=config.width, blocks=config.blocks
+        )
+
+    def forward(self, u: Tensor, t: Tensor, c: Tensor, seen: Tensor) -> Tensor:
+        return self.net(u, torch.cat([self.waves(t), c * seen, seen.to(c.dtype)], dim=1))
+
+
+def _paired(start: Tensor, end: Tensor, condition: Tensor) -> NDArray[np.intp]:
+    """Rows of ``start`` in the order in which they lie nearest, in total, to the rows of ``end`` of the same condition."""
+    order, owner = np.arange(len(end)), condition.cpu().numpy()
+    cost = torch.cdist(end, start).square().cpu().numpy()
+    for c in np.unique(owner):
+        own = np.flatnonzero(owner == c)
+        order[own] = own[linear_sum_assignment(cost[np.ix_(own, own)])[1]]
+    return order
+
+
+Model = FlowMatching
