@@ -19,6 +19,7 @@ from augmentor.io._provenance import provenance
 
 if TYPE_CHECKING:
     from augmentor.comparison.result import Comparison
+    from augmentor.core.dataset import Dataset
     from augmentor.evaluation.score import Report
 
 
@@ -60,7 +61,7 @@ def evaluate(
         train: real rows that the generator was fitted on.
         holdout: real rows that it never saw. Without them the training rows are halved, and little is certain.
         real: instead of ``train`` and ``holdout``: all real rows, divided as ``artifact`` records, else halved.
-        artifact: the fitted model, or its path.
+        artifact: the fitted model, or its path. Held-out rows that it was trained on, as it records, are refused.
         label: label column or columns, in all sets; those of ``artifact`` if None.
         group: column whose values stay together in splits.
         layer: layer to use instead of X, in the real sets.
@@ -71,7 +72,7 @@ def evaluate(
         synthetic_layer: layer to use instead of X, in the synthetic set.
         synthetic_transpose: genes are in rows of the synthetic set; as ``transpose`` if None.
         common_genes: judge the genes that all sets share, where most are shared; else any difference is refused.
-        allow_overlap: accept held-out rows that are also training rows.
+        allow_overlap: accept held-out rows that are also training rows, given ones or those that ``artifact`` records.
         metrics: ``quick``, ``default``, or names.
         full: also compute what the default set leaves out for its cost, and resample more often.
         utility: also compare, on splits of the training rows, what adding rows of this kind of model does for a classifier
@@ -93,6 +94,7 @@ def evaluate(
         Refused: the sets do not fit together; the message names what differs.
     """
     from augmentor.evaluation.agreement import of_synthetic, stores_rows, together
+    from augmentor.evaluation.checks import trained_on
     from augmentor.evaluation.run import evaluate as run
 
     if (real is None) == (train is None):
@@ -120,7 +122,12 @@ def evaluate(
     modelled = None if model is None else model.fitted.schema.features
     checks: dict[str, Any] = {"drawn": bool(provenance(given)), "modelled": modelled, "common": common_genes}
     made, known, unseen, warned = together(*sets, names, **checks, asked=space != "auto")
+    if model is not None and sets[2] is not None:
+        # of the sets as they were read: the record is of all features of the model, also of those that are not compared
+        recorded, features = model.fitted.tensors.get("fingerprints"), model.fitted.schema.features
+        warned += tuple(trained_on(sets[2], sets[1], recorded, features, allow=allow_overlap))
     kept = None if model is None else (model.fitted.name, model.fitted.model.spec.keeps_rows)
+    record = provenance(synthetic)
     columns = list(range(len(known.schema.labels)))
     if utility and model is None:
         raise ConfigError("--utility fits the model anew on splits of the training rows: give its --artifact.")
@@ -140,7 +147,8 @@ def evaluate(
         command=command,
         names=names,
         allow_overlap=allow_overlap,
-        keeps_rows=stores_rows(provenance(synthetic), kept),
+        plan=_asked(record, known),
+        keeps_rows=stores_rows(record, kept),
         warned=warned,
         listener=listener,
     )
@@ -150,6 +158,25 @@ def evaluate(
         found = compare(known, models=[model.fitted.name], quick=not full, seed=seed, group=group, listener=listener)
         report = _with_gains(report, found)
     return report
+
+
+def _asked(record: Mapping[str, Any] | None, train: Dataset) -> dict[str, int] | None:
+    """Return the rows per label that were asked for, under the names that the evaluation gives labels.
+
+    A plan names combinations ``B|stim``, the evaluation ``B | stim``; stores have no ``/`` in names and write ``_``.
+
+    Returns:
+        None where nothing is recorded, or the plan speaks of other labels than these.
+    """
+    plan = {name.replace("/", "_"): n for name, n in (record or {}).get("plan", {}).items()}
+    columns = [train.labels(i) for i in range(len(train.schema.labels))]
+    # rows without a label are refused elsewhere
+    combinations = sorted({parts for parts in zip(*columns, strict=True) if None not in parts})
+    written = ["|".join(parts).replace("/", "_") for parts in combinations]
+    if not columns or len(set(written)) < len(written):
+        return None
+    asked = {" | ".join(parts): plan.get(name, 0) for name, parts in zip(written, combinations, strict=True)}
+    return asked if any(asked.values()) else None
 
 
 def _with_gains(report: Report, found: Comparison) -> Report:

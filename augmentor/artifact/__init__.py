@@ -3,7 +3,8 @@
     model.augment           an uncompressed zip, or a folder of the same files
     ├── manifest.json           what the model is, on what it was fitted, and the digests of the rest
     ├── weights.safetensors     the model's state
-    ├── transforms.safetensors  the state of preprocessing, size model, calibration; the row masks of the split
+    ├── transforms.safetensors  the state of preprocessing, size model, calibration; the row masks of the split,
+    │                           fingerprints of the training rows
     └── history.jsonl           one line per epoch
 
 `save` writes beside and renames, so that a half-written file never exists under the final name. `load` executes

@@ -85,6 +85,7 @@ class SplitRecord(_Record):
         valid_rows: rows of the training part that only judged (early stopping, selection).
         group: column by which rows were kept together.
         fraction: share of rows that was asked to be held out.
+        inferred: rows without a label: how many were offered and used, and per label; None where there were none.
     """
 
     holdout_rows: int = Field(ge=0)
@@ -92,6 +93,7 @@ class SplitRecord(_Record):
     valid_rows: int = Field(ge=0)
     group: str | None = None
     fraction: float = Field(ge=0, lt=1)
+    inferred: dict[str, Any] | None = None
 
 
 class Manifest(_Record):

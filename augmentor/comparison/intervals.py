@@ -44,5 +44,17 @@ def corrected(differences: NDArray[np.float64], ratio: float, *, level: float = 
     spread = float(np.std(differences, ddof=1))
     if spread < ROUNDING:
         return Difference(mean, mean, mean)
-    half = float(stats.t.ppf(0.5 + level / 2, j - 1)) * np.sqrt(1 / j + ratio) * spread
+    half = half_width(spread, j, ratio, level=level)
     return Difference(mean, mean - half, mean + half)
+
+
+def half_width(spread: float, j: int, ratio: float, *, level: float = 0.95) -> float:
+    """Return half the width of the corrected interval of a mean over splits.
+
+    Args:
+        spread: standard deviation over splits.
+        j: number of splits, at least two.
+        ratio: n_test / n_train, of the rows that a split divides.
+        level: probability that the interval covers the mean.
+    """
+    return float(stats.t.ppf(0.5 + level / 2, j - 1)) * float(np.sqrt(1 / j + ratio)) * spread

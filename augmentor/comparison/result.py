@@ -1,4 +1,4 @@
-"""What a comparison says: scores, paired gains with intervals, verdicts; as table, JSON, data frame and text.
+"""What a comparison says: scores, paired gains with intervals, verdicts; as table, JSON, data frame, text and page.
 
 The JSON form has its own format number. Two runs with one seed differ in `created` and `seconds` only.
 """
@@ -193,6 +193,7 @@ class Comparison(_Model):
     curve: Curve | None
     differences: dict[str, dict[str, tuple[float, ...]]]
     warnings: tuple[str, ...] = ()
+    environment: dict[str, Any] = Field(default_factory=dict)
 
     def __getitem__(self, key: tuple[str, str]) -> Arm:
         """Return an arm by learner and name."""
@@ -269,6 +270,12 @@ class Comparison(_Model):
         text = markdown(self)
         _write(text, path)
         return text
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the comparison as one self-contained page, and write it to ``path`` where one is given."""
+        from augmentor.comparison.page import to_html
+
+        return to_html(self, path)
 
 
 def _write(text: str, path: str | os.PathLike[str] | None) -> None:

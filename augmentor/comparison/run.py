@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,7 @@ def compare(
         labels={name: int(n) for name, n in zip(names, np.bincount(y, minlength=len(names)), strict=True)},
         **result,
         protocol=_protocol(judged, setting, group, named),
+        environment=_environment(),
     )
 
 
@@ -247,6 +250,12 @@ def run(
 def _labelled(dataset: Dataset, least: int | None, listener: Listener) -> tuple[Dataset, NDArray[np.intp], list[str]]:
     if not dataset.schema.labels:
         raise LabelError("compare needs a label: the column that a classifier is to predict (--label).")
+    blank = np.flatnonzero((dataset.codes < 0).any(axis=1))
+    if 0 < blank.size < len(dataset):
+        listener(
+            Progress("compare", note=f"{blank.size} rows without a label take no part: they can neither train nor test")
+        )
+        dataset = dataset.take(np.setdiff1d(np.arange(len(dataset)), blank))
     prepared = prepare(
         dataset, Options(holdout=0.0, rare="keep", min_label_rows=least, partial=True, listener=listener)
     )
@@ -299,6 +308,11 @@ def _protocol(judged: Sequence[Split], setting: Setting, group: str | None, mode
         classifiers=design.classifiers * len(judged),
         generators=design.fits * len(judged),
     )
+
+
+def _environment() -> dict[str, Any]:
+    versions = {name: metadata.version(name) for name in ("numpy", "scipy", "scikit-learn", "pandas")}
+    return {"python": platform.python_version(), "versions": versions}
 
 
 def _duration(seconds: float) -> str:

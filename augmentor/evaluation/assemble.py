@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from scipy import stats
@@ -17,8 +17,8 @@ from augmentor.core.space import Space
 from augmentor.evaluation.arms import FLOORS
 from augmentor.evaluation.columns import average
 from augmentor.evaluation.context import Frame
-from augmentor.evaluation.contract import Flagging, Measured, Measures, Metric
-from augmentor.evaluation.pair import Pair
+from augmentor.evaluation.contract import Flagging, Measured, Measures, Metric, Setup
+from augmentor.evaluation.pair import Asked, Pair
 from augmentor.evaluation.score import Ceiling, Interval, LabelValue, Score, ScoreSpec
 
 BOOTSTRAPS = 100
@@ -28,11 +28,20 @@ HALVED_ROWS = 20
 MOSTLY = 0.8
 # Fewer matched rows than this cannot be compared.
 FEWEST_ROWS = 4
+# Draws of the ceiling in a quick evaluation.
+QUICK_DRAWS = 3
 NO_HOLDOUT = "needs held-out rows"
 NO_TIME = "time budget"
 
 # values per fold, one list entry per draw
 Draws = dict[int, list[Measures]]
+
+
+@runtime_checkable
+class Brief(Protocol):
+    """A metric that leaves out some of its scores where only the minimum set is wanted."""
+
+    quick: ClassVar[frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Outcome:
 
     Attributes:
         scores: by name, in the order of the specs.
-        measured: measures by arm, fold by fold, for the figures.
+        measured: measures by arm, fold by fold, for the figures; ``ceiling draws`` holds all draws of real rows.
         z: how far each score lies above its ceiling in the good direction, in standard deviations.
     """
 
@@ -69,10 +78,7 @@ def run(metric: Metric, frame: Frame, deadline: float = math.inf) -> Outcome:
         refusal = NO_TIME
     if refusal:
         return Outcome(
-            {
-                spec.name: Score(spec=spec, value=None, skipped=refusal)
-                for spec in wanted(metric, full=frame.asked.full)
-            },
+            {spec.name: Score(spec=spec, value=None, skipped=refusal) for spec in _specs(metric, frame.asked)},
             {},
             {},
         )
@@ -82,7 +88,7 @@ def run(metric: Metric, frame: Frame, deadline: float = math.inf) -> Outcome:
     synthetic = {fold: [metric.measure(pairs[fold])] for fold in folds}
     ceiling = _ceiling(metric, frame)
     floors = _floors(metric, frame)
-    specs = wanted(metric, full=frame.asked.full)
+    specs = _specs(metric, frame.asked)
     intervals = {spec.interval for spec in specs}
     halves = _draws(metric, [(i % len(pairs), pairs[i % len(pairs)], "half", i) for i in range(count)], intervals)
     boots = _draws(metric, [(i % len(pairs), pairs[i % len(pairs)], "boot", i) for i in range(BOOTSTRAPS)], intervals)
@@ -98,29 +104,52 @@ def run(metric: Metric, frame: Frame, deadline: float = math.inf) -> Outcome:
     measured = {"synthetic": [runs[0] for runs in synthetic.values()]}
     if ceiling:
         measured["ceiling"] = [runs[0] for runs in ceiling.values()]
+        measured["ceiling draws"] = [measures for runs in ceiling.values() for measures in runs]
     measured |= {arm: [runs[0] for runs in draws.values()] for arm, draws in floors.items()}
     return Outcome(scores, measured, z)
 
 
 def _pair(metric: Metric, frame: Frame, arm: str, fold: int, draw: int = 0) -> Pair:
     pair = frame.pair(metric.setup.rows, arm, fold, draw)
-    return pair if metric.setup.most is None or frame.asked.full else pair.fewer(metric.setup.most)
+    if metric.setup.most is None or frame.asked.full:
+        return pair
+    return pair.fewer(metric.setup.most // 2 if frame.asked.quick else metric.setup.most)
+
+
+def _measured(metric: Metric, frame: Frame, arm: str, fold: int, draw: int = 0) -> Measures:
+    """Measure rows that are measured once only, and keep nothing large of them."""
+    measures = metric.measure(_pair(metric, frame, arm, fold, draw))
+    frame.pair(metric.setup.rows, arm, fold, draw).forget()
+    return measures
 
 
 def _measures(metric: Metric, frame: Frame) -> int:
     """How often a metric measures, about."""
-    setup, specs = metric.setup, wanted(metric, full=frame.asked.full)
+    setup, specs = metric.setup, _specs(metric, frame.asked)
     folds = len(frame.folds(setup.rows))
-    ceilings = setup.draws if setup.alternate else setup.draws * folds
-    floors = 0 if setup.rows in ("all", "copies") else len(FLOORS) if setup.floors == "all" else 1
+    draws = _count(setup, frame.asked)
+    ceilings = draws if setup.alternate else draws * folds
+    every = setup.floors == "all" and not frame.asked.quick
+    floors = 0 if setup.rows in ("all", "copies") else len(FLOORS) if every else 1
     resampled = {"subsample": setup.halves, "bootstrap": BOOTSTRAPS, "none": 0}
     return folds * (1 + floors) + ceilings + sum(resampled[kind] for kind in {spec.interval for spec in specs})
 
 
-def wanted(metric: Metric, *, full: bool) -> list[ScoreSpec]:
-    """Return the scores to compute: without ``full``, those of a mixed file that are not marked so."""
+def _count(setup: Setup, asked: Asked) -> int:
+    """How many draws make the ceiling."""
+    return min(setup.draws, QUICK_DRAWS) if asked.quick else setup.draws
+
+
+def wanted(metric: Metric, *, full: bool, quick: bool = False) -> list[ScoreSpec]:
+    """Return the scores to compute: without ``full`` those of a mixed file not marked so, of a `Brief` one its own if ``quick``."""
+    if quick and isinstance(metric, Brief):
+        return [spec for spec in metric.scores if spec.name in metric.quick]
     plain = [spec for spec in metric.scores if full or not spec.full]
     return plain or list(metric.scores)
+
+
+def _specs(metric: Metric, asked: Asked) -> list[ScoreSpec]:
+    return wanted(metric, full=asked.full, quick=asked.quick)
 
 
 def _refusal(metric: Metric, frame: Frame) -> str | None:
@@ -142,7 +171,7 @@ def _refusal(metric: Metric, frame: Frame) -> str | None:
 def _ceiling(metric: Metric, frame: Frame) -> Draws:
     setup = metric.setup
     folds = list(range(len(frame.folds(setup.rows))))
-    draws = setup.draws
+    draws = _count(setup, frame.asked)
     if setup.rows == "copies":
         folds, draws = [fold for fold in folds if frame.folds("copies")[fold].fresh is not None], 1
     elif setup.rows == "all" or (setup.rows == "training" and len(frame.data.synthetic) > MOSTLY * len(frame.train)):
@@ -151,19 +180,20 @@ def _ceiling(metric: Metric, frame: Frame) -> Draws:
     out: Draws = {}
     for i in range(draws):
         for fold in [folds[i % len(folds)]] if setup.alternate and folds else folds:
-            out.setdefault(fold, []).append(metric.measure(_pair(metric, frame, "ceiling", fold, i)))
+            out.setdefault(fold, []).append(_measured(metric, frame, "ceiling", fold, i))
     return out
 
 
 def _floors(metric: Metric, frame: Frame) -> dict[str, Draws]:
     if metric.setup.rows in ("all", "copies"):
         return {}
-    named = {spec.floor for spec in wanted(metric, full=frame.asked.full)}
-    arms = [arm for arm in FLOORS if metric.setup.floors == "all" or frame.asked.full or arm in named]
+    named = {spec.floor for spec in _specs(metric, frame.asked)}
+    every = frame.asked.full or (metric.setup.floors == "all" and not frame.asked.quick)
+    arms = [arm for arm in FLOORS if every or arm in named]
     if not frame.data.labelled and "permuted" in arms:
         arms.remove("permuted")
     folds = range(1 if metric.setup.alternate else len(frame.folds(metric.setup.rows)))
-    return {arm: {fold: [metric.measure(_pair(metric, frame, arm, fold))] for fold in folds} for arm in arms}
+    return {arm: {fold: [_measured(metric, frame, arm, fold)] for fold in folds} for arm in arms}
 
 
 def _draws(metric: Metric, plan: Sequence[tuple[int, Pair, str, int]], intervals: AbstractSet[str]) -> Draws:
@@ -171,6 +201,7 @@ def _draws(metric: Metric, plan: Sequence[tuple[int, Pair, str, int]], intervals
     for fold, pair, kind, i in plan:
         if kind == "half" and "subsample" in intervals:
             out.setdefault(fold, []).append(metric.measure(pair.half(i)))
+            pair.half(i).forget()
         if kind == "boot" and "bootstrap" in intervals:
             out.setdefault(fold, []).append(metric.measure(pair.resampled(i)))
     return out

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
-from augmentor.core.dataset import Matrix
+from augmentor.core.dataset import Dataset, Matrix
 from augmentor.core.errors import DataError, listed
+from augmentor.core.fingerprints import fingerprints
 from augmentor.core.space import Space
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.rows import Aligned
@@ -30,15 +32,50 @@ def overlap(data: Aligned, *, allow: bool) -> Iterator[Warned]:
     Raises:
         DataError: more held-out rows are found in the training rows than repeats within those explain.
     """
-    if data.holdout is None:
+    if data.holdout is not None:
+        yield from _shared(data.holdout.hashes, data.train.hashes, data.train.hashes, "training rows", allow=allow)
+
+
+def trained_on(
+    holdout: Dataset, train: Dataset, recorded: NDArray[np.uint64] | None, features: Sequence[str], *, allow: bool
+) -> Iterator[Warned]:
+    """Refuse held-out rows that the model was trained on, as its artifact records them, also where nobody gives these rows.
+
+    Args:
+        holdout: rows said to be held out, in the space of the model.
+        train: rows said to be trained on; those among them are left to `overlap`.
+        recorded: fingerprints of the rows the model was trained on; None in artifacts of before they were recorded.
+        features: features the model knows, which the fingerprints are of.
+        allow: accept them.
+
+    Raises:
+        DataError: more held-out rows are among those than repeats within those explain.
+    """
+    if recorded is None:
         return
-    shared = int(np.isin(data.holdout.hashes, data.train.hashes).sum())
+    lacking = sorted(set(features) - set(holdout.schema.features))
+    if lacking:
+        text = f"Held-out rows lack {len(lacking)} of the model's features ({listed(lacking, most=3)})"
+        text += ": whether it was trained on these rows cannot be told from its record."
+        yield Warned(code="not_traced", text=text, affects=("privacy",))
+        return
+    given = fingerprints(train, features) if set(features) <= set(train.schema.features) else recorded[:0]
+    others = recorded[~np.isin(recorded, given)]
+    what = "rows the model was trained on, as its artifact records"
+    yield from _shared(fingerprints(holdout, features), others, recorded, what, allow=allow)
+
+
+def _shared(
+    holdout: NDArray[np.uint64], train: NDArray[np.uint64], all_train: NDArray[np.uint64], what: str, *, allow: bool
+) -> Iterator[Warned]:
+    """Refuse or name rows of ``holdout`` among ``train``, given how often ``all_train`` repeats itself."""
+    shared = int(np.isin(holdout, train).sum())
     if not shared:
         return
-    counts = np.unique(data.train.hashes, return_counts=True)[1]
-    natural = float(counts[counts > 1].sum()) / len(data.train)
-    share = shared / len(data.holdout)
-    text = f"{shared} of {len(data.holdout)} held-out rows are also training rows"
+    counts = np.unique(all_train, return_counts=True)[1]
+    natural = float(counts[counts > 1].sum()) / len(all_train)
+    share = shared / len(holdout)
+    text = f"{shared} of {len(holdout)} held-out rows are also {what}"
     if share > NATURAL * natural and not allow:
         raise DataError(
             f"{text}, so copies of them would look perfect. Hold out rows the generator never saw, or pass "

@@ -37,8 +37,8 @@ def variances(x: Matrix) -> tuple[Vector, Vector]:
     """Return mean and unbiased variance of every column, without densifying."""
     n = x.shape[0]
     if sparse.issparse(x):
-        values = x.data.astype(np.float64)
-        mean, squares = (np.bincount(x.indices, weights=v, minlength=x.shape[1]) / n for v in (values, values**2))
+        values, ones = x.data.astype(np.float64), np.ones(n)
+        mean, squares = (ones @ sparse.csr_matrix((v, x.indices, x.indptr), x.shape) / n for v in (values, values**2))
         variance = squares - mean**2
     else:
         mean, variance = x.mean(axis=0, dtype=np.float64), x.var(axis=0, dtype=np.float64)

@@ -82,7 +82,7 @@ class Frame:
         self.policy = "disjoint" if self._enough_for_disjoint() else "symmetric"
         self._pairs: dict[tuple[str, str, int, int], Pair] = {}
         self._real: dict[tuple[str, int], Side] = {}
-        self._bases: dict[tuple[str, int], Basis] = {}
+        self._bases: dict[int, Basis] = {}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -109,6 +109,13 @@ class Frame:
             self._pairs[key] = self._made(kind, arm, fold, draw)
         return self._pairs[key]
 
+    def forget(self) -> None:
+        """Let go of what is large and soon computed again: metrics differ in what they look at."""
+        for pair in self._pairs.values():
+            pair.forget()
+            for side in (pair.real, pair.fit, *(() if pair.train is None else (pair.train,))):
+                side.forget()
+
     def _made(self, kind: Kind, arm: str, fold: int, draw: int) -> Pair:
         stream = self.stream.child("arm", kind, arm, fold, draw)
         roles = self.folds(kind)[fold]
@@ -126,6 +133,7 @@ class Frame:
             plan=self.plan,
             policy=self.policy,
             asked=self.asked,
+            every=self.data.synthetic if kind == "copies" and arm == "synthetic" else None,
         )
 
     def _judged(self, kind: Kind, arm: str, fold: int, stream: Stream) -> Sample:
@@ -181,11 +189,10 @@ class Frame:
     def _basis(self, kind: Kind, fold: int) -> Basis:
         fit = self.folds(kind)[fold].fit
         assert fit is not None
-        shared = self.policy == "disjoint" and kind in ("matched", "distinct", "mapped")
-        key = ("disjoint" if shared else kind, fold)
-        if key not in self._bases:
-            self._bases[key] = Basis.fitted(fit, self.data.space, self._target(fit))
-        return self._bases[key]
+        # kinds that fit on the same rows share them, and with them their basis
+        if id(fit) not in self._bases:
+            self._bases[id(fit)] = Basis.fitted(fit, self.data.space, self._target(fit))
+        return self._bases[id(fit)]
 
     def _target(self, rows: Sample) -> float:
         return float(np.median(rows.totals)) or 1.0

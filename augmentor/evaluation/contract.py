@@ -123,7 +123,7 @@ class Illustrated(Protocol):
     """A metric that also has pictures."""
 
     def figures(self, frame: Frame, measured: Mapping[str, list[Measures]]) -> dict[str, dict[str, Any]]:
-        """Return figures by name as plain data; ``measured`` maps an arm to its measures, fold by fold."""
+        """Return figures by name as plain data; ``measured`` maps an arm to its measures, as in `assemble.Outcome`."""
         ...
 
 

@@ -23,33 +23,48 @@ from augmentor.evaluation.spaces import Basis, logged
 ENOUGH = 25
 # Rows that are dense at the same time when many are projected.
 BLOCK = 4096
+# Rows of a matrix of distances that are finished at a time.
+PIECE = 64
+# Nearest rows that are looked through for those in a random half.
+NEAREST = 16
 
 
 class Side:
     """One of the two row sets, in every space.
 
     Attributes:
-        sample: the rows in the units of the data.
         basis: how they are led into LOG and PC space.
     """
 
-    def __init__(self, sample: Sample, basis: Basis, whole: Side | None = None, rows: NDArray[np.intp] | None = None):
-        self.sample = sample
+    def __init__(
+        self, sample: Sample | None, basis: Basis, whole: Side | None = None, rows: NDArray[np.intp] | None = None
+    ):
+        self._sample = sample
         self.basis = basis
         self._whole = whole
         self._rows = rows
 
     def __len__(self) -> int:
-        return len(self.sample)
+        return len(self.y)
+
+    @cached_property
+    def sample(self) -> Sample:
+        """The rows in the units of the data; of a part, taken when first asked for."""
+        if self._sample is None:
+            assert self._whole is not None and self._rows is not None
+            return self._whole.sample.take(self._rows)
+        return self._sample
 
     @property
     def x(self) -> Matrix:
         """``(rows, genes)`` in the units of the data, all genes."""
         return self.sample.x
 
-    @property
+    @cached_property
     def y(self) -> NDArray[np.intp]:
         """Label positions."""
+        if self._whole is not None:
+            return self._whole.y[self._rows]
         return self.sample.y
 
     @cached_property
@@ -92,7 +107,12 @@ class Side:
 
     def take(self, rows: NDArray[np.intp]) -> Side:
         """Return some rows, sharing what is already computed for all."""
-        return Side(self.sample.take(rows), self.basis, self, rows)
+        return Side(None, self.basis, self, rows)
+
+    def forget(self) -> None:
+        """Let go of what is large and soon computed again: dense rows and distances, and all that a part has cut out."""
+        for name in ("log", "distances", *(("sample", "log_all") if self._whole is not None else ())):
+            self.__dict__.pop(name, None)
 
 
 @dataclass(frozen=True)
@@ -101,11 +121,13 @@ class Asked:
 
     Attributes:
         full: whether scores marked ``full`` are wanted.
+        quick: whether only the minimum set is wanted: fewer draws, one floor, small classifiers.
         control: label that contrasts are taken against; None for the mean of the other labels.
         gene_sets: names of genes by set.
     """
 
     full: bool = False
+    quick: bool = False
     control: str | None = None
     gene_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -128,6 +150,7 @@ class Pair:
         whole: the pair this is a part of, with the positions of its rows on both sides.
         asked: what the user asked for beyond the data.
         principal: whether this is what an arm is judged by, not a label or a half of it.
+        every: all judged rows, where ``synthetic`` is a draw of them: for what needs their hashes only; None elsewhere.
     """
 
     arm: str
@@ -143,6 +166,7 @@ class Pair:
     whole: tuple[Pair, NDArray[np.intp], NDArray[np.intp]] | None = None
     asked: Asked = field(default_factory=Asked)
     principal: bool = True
+    every: Sample | None = None
     _halves: dict[int, Pair] = field(default_factory=dict, init=False, repr=False)
     _fewer: tuple[int, Pair] | None = field(default=None, init=False, repr=False)
 
@@ -183,7 +207,7 @@ class Pair:
     def counts(self) -> dict[str, int]:
         """Smaller number of rows of the two sides, by label."""
         size = len(self.labels)
-        both = np.minimum(self.synthetic.sample.counts(size), self.real.sample.counts(size))
+        both = np.minimum(*(np.bincount(side.y, minlength=size) for side in (self.synthetic, self.real)))
         return {label: int(n) for label, n in zip(self.labels, both, strict=True)}
 
     def part(self, synthetic: NDArray[np.intp], real: NDArray[np.intp], *names: str | int) -> Pair:
@@ -195,6 +219,7 @@ class Pair:
             stream=self.stream.child(*names),
             whole=(self, synthetic, real),
             principal=False,
+            every=None,
         )
 
     def each_label(self, least: int = ENOUGH) -> Iterator[tuple[str, Pair | None]]:
@@ -226,6 +251,15 @@ class Pair:
             self._halves[draw] = self.part(*parts, "half", draw, "work")
         return self._halves[draw]
 
+    def forget(self) -> None:
+        """Let go of what is large of the judged rows; real rows are those of all arms, but for a part, which has its own."""
+        self.__dict__.pop("distances", None)
+        self.synthetic.forget()
+        if self.whole is not None:
+            self.real.forget()
+        for part in (*self._halves.values(), *(() if self._fewer is None else self._fewer[1:])):
+            part.forget()
+
     def resampled(self, draw: int) -> Pair:
         """Return both sides resampled per label with replacement, for moment-like scores only."""
         rng = self.stream.child("bootstrap", draw).numpy()
@@ -241,10 +275,18 @@ def distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.floa
     out = np.empty((len(a), len(b)))
     for start in range(0, len(a), 1024):
         rows = slice(start, start + 1024)
-        block = squares_a[rows, None] + squares_b - 2.0 * (a[rows] @ b.T)
-        doubtful = np.nonzero(block < 1e-9 * (squares_a[rows, None] + squares_b))
-        block[doubtful] = np.square(a[rows][doubtful[0]] - b[doubtful[1]]).sum(axis=1)
-        out[rows] = np.sqrt(block)
+        np.matmul(a[rows], b.T, out=out[rows])
+        # everything but the product in pieces that stay in the processor's cache
+        for first in range(start, min(start + 1024, len(a)), PIECE):
+            some = slice(first, min(first + PIECE, start + 1024))
+            piece = out[some]
+            sums = squares_a[some, None] + squares_b
+            piece *= -2.0
+            piece += sums
+            sums *= 1e-9
+            doubtful = np.nonzero(piece < sums)
+            piece[doubtful] = np.square(a[some][doubtful[0]] - b[doubtful[1]]).sum(axis=1)
+            np.sqrt(piece, out=piece)
     return out
 
 
@@ -283,10 +325,32 @@ class Nearest:
             rows = slice(start, start + 512)
             to_train, block = distances(judged[rows], train), distances(judged[rows], real)
             near[rows], to_real[rows] = _two(to_train), block.min(axis=1)
-            for i, (some_train, some_real) in enumerate(halves):
-                parts[i, 0, rows] = to_train[:, some_train].min(axis=1)
-                parts[i, 1, rows] = block[:, some_real].min(axis=1)
-        return Nearest(near, to_real, _two(distances(real, train)), parts)
+            parts[:, 0, rows] = _least(to_train, [some for some, _ in halves])
+            parts[:, 1, rows] = _least(block, [some for _, some in halves])
+        own = [_two(distances(real[start : start + 512], train)) for start in range(0, len(real), 512)]
+        return Nearest(near, to_real, np.concatenate(own), parts)
+
+
+def _least(block: NDArray[np.float64], subsets: list[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """Return the smallest entry of every row among the columns of each subset, ``(subsets, rows)``.
+
+    A few of the smallest columns are found once; hardly ever is none of them in a half of all columns.
+    """
+    rows, columns = block.shape
+    few = (
+        np.argpartition(block, NEAREST, axis=1)[:, :NEAREST]
+        if columns > NEAREST
+        else np.tile(np.arange(columns), (rows, 1))
+    )
+    values = np.take_along_axis(block, few, axis=1)
+    out = np.empty((len(subsets), rows))
+    for i, subset in enumerate(subsets):
+        inside = np.zeros(columns, dtype=bool)
+        inside[subset] = True
+        out[i] = np.where(inside[few], values, np.inf).min(axis=1)
+        missed = np.flatnonzero(np.isinf(out[i]))
+        out[i, missed] = block[np.ix_(missed, subset)].min(axis=1)
+    return out
 
 
 def _two(block: NDArray[np.float64]) -> NDArray[np.float64]:

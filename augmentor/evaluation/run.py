@@ -97,7 +97,8 @@ def evaluate(
             f"control '{control}' is not a label of train.{did_you_mean(control, data.labels)} Labels: {listed(data.labels)}."
         )
     warnings = list(overlap(data, allow=allow_overlap))
-    asked = Asked(full, control, {name: tuple(genes) for name, genes in (gene_sets or {}).items()})
+    sets = {name: tuple(genes) for name, genes in (gene_sets or {}).items()}
+    asked = Asked(full, quick=metrics == "quick" and not full, control=control, gene_sets=sets)
     frame = Frame(data, seed=seed, n_max=n_max, plan=None if plan is None else dict(plan), asked=asked)
     warnings = [*weaknesses(data, frame), *warned, *warnings]
     scores: dict[str, Score] = {}
@@ -117,11 +118,14 @@ def evaluate(
             except Exception as error:
                 # one broken metric must not take the others with it; what happened stays in the report
                 failed.append(Failed(metric=name, error=f"{type(error).__name__}: {error}"))
+            frame.forget()
     listener(Progress("evaluate", len(plan_of_work), len(plan_of_work), "metrics"))
     warnings += shift(scores)
     shifted = any(item.code == "shift" for item in warnings)
     scores = _flagged(scores, z, exchangeable=not shifted)
-    words = verdicts(scores, holdout=not frame.halved, red_line=_red_line(data), shifted=shifted, keeps_rows=keeps_rows)
+    words = verdicts(
+        scores, holdout=not frame.halved, red_line=_red_line(data, plan), shifted=shifted, keeps_rows=keeps_rows
+    )
     if "augmentation_gain" in scores:
         words["augmentation"] = _augmentation(scores["augmentation_gain"])
     return Report(
@@ -168,19 +172,22 @@ def chosen(metrics: str | Sequence[str], skip: Sequence[str], *, full: bool) -> 
 
 
 def _flagged(scores: dict[str, Score], z: Mapping[str, float], *, exchangeable: bool) -> dict[str, Score]:
-    """Name what lies above its ceiling: copied, if the copying test agrees, else stripped of noise."""
+    """Name what lies above its ceiling: copied, if the copying test agrees, else stripped of noise.
+
+    Scores that neither would raise are reached by rows that say less or vary more: they are marked, and accuse nobody.
+    """
     copying = scores.get("nearest_train.excess")
     copied = copying is not None and leaks(copying)
-    word = "memorisation?" if copied else "sharpened?"
     out = {}
     for name, score in scores.items():
+        word = ("memorisation?" if copied else "sharpened?") if score.spec.sharpens else "beyond_real"
         high = (
             score.value is not None
             and score.spec.axis != "privacy"
             and z.get(name, 0.0) > SUSPICIOUS_Z
             and (score.normalised is None or score.normalised > SUSPICIOUS_U)
         )
-        if high and (exchangeable or word == "sharpened?"):
+        if high and (exchangeable or word != "memorisation?"):
             score = score.model_copy(update={"flags": (*score.flags, word)})
         out[name] = score
     return out
@@ -191,11 +198,13 @@ def _ordered(scores: dict[str, Score]) -> dict[str, Score]:
     return dict(ranked)
 
 
-def _red_line(data: Aligned) -> str:
+def _red_line(data: Aligned, plan: Mapping[str, int] | None) -> str:
+    """Say which labels are lost; one that was not asked for is not."""
     reference = data.train if data.holdout is None else data.holdout
     have = data.synthetic.counts(len(data.labels))
     want = reference.counts(len(data.labels))
     lost = [label for label, n, m in zip(data.labels, have, want, strict=True) if n == 0 and m > 0]
+    lost = [label for label in lost if plan is None or plan.get(label)]
     if not lost or len(data.labels) == 1:
         return ""
     return f"{len(lost)} of {len(data.labels)} labels have no synthetic row: {', '.join(lost[:8])}."

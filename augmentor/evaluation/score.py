@@ -51,6 +51,9 @@ class ScoreSpec(_Model):
         headline: whether it stands on the first screen and decides its axis's verdict.
         needs_holdout: whether it is meaningless without held-out rows.
         full: whether it is computed only in a full evaluation, or when its metric is asked for by name.
+        sharpens: whether rows with less noise than real ones score better on it, so that a value beyond the ceiling is a sign
+            of them (or of copies). Where they score worse, as on shares of calls that are right, a value beyond the ceiling is
+            reached by rows that say less or vary more, and is flagged as that.
     """
 
     name: str
@@ -69,6 +72,7 @@ class ScoreSpec(_Model):
     headline: bool = False
     needs_holdout: bool = False
     full: bool = False
+    sharpens: bool = True
 
 
 class Interval(_Model):

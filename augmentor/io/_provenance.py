@@ -6,19 +6,29 @@ from pathlib import Path
 from typing import Any
 
 RECORD = "augmentor"
+PLAN = "plan"
 
 
 def provenance(data: Any) -> dict[str, Any] | None:
     """Return the plain values (texts, numbers, flags) of ``uns["augmentor"]`` of a path or an AnnData.
 
     Returns:
-        Empty where there is no record, None where there is no place for one (tables, arrays).
+        Empty where there is no record, None where there is no place for one (tables, arrays). ``plan``, the rows of every
+        label that were asked for, is a dict of whole numbers, left out where it holds anything else.
     """
     record: Any = _stored(str(data)) if isinstance(data, str | Path) else _held(data)
     if record is None:
         return None
-    found = {str(name): _plain(value) for name, value in record.items()} if hasattr(record, "items") else {}
-    return {name: value for name, value in found.items() if isinstance(value, str | int | float | bool)}
+    found = _values(record)
+    plan = _values(found.get(PLAN))
+    record = {name: value for name, value in found.items() if isinstance(value, str | int | float | bool)}
+    if plan and all(isinstance(n, int) and n >= 0 for n in plan.values()):
+        record[PLAN] = plan
+    return record
+
+
+def _values(record: Any) -> dict[str, Any]:
+    return {str(name): _plain(value) for name, value in record.items()} if hasattr(record, "items") else {}
 
 
 def _held(data: Any) -> Any:

@@ -57,6 +57,9 @@ def compare(
         Path | None, typer.Option("--json", help="Result as JSON; - for stdout instead of the table.", metavar="FILE")
     ] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Result as Markdown.", metavar="FILE")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Result as one page for a browser.", metavar="FILE")
+    ] = None,
     seed: o.Seed = 0,
 ) -> None:
     """Compare generators on honest splits: augment, do not augment, or not enough evidence.
@@ -70,7 +73,7 @@ def compare(
         raise typer.BadParameter("compare needs --label: the column that a classifier is to predict.")
     if quick and full:
         raise typer.BadParameter("give --quick or --full, not both.")
-    for path in (json_file, markdown):
+    for path in (json_file, markdown, html):
         if path is not None:
             outputs.check(path, inputs=[data])
     limit = arguments.seconds(max_time)
@@ -102,13 +105,15 @@ def compare(
         )
     if markdown is not None:
         result.to_markdown(markdown)
+    if html is not None:
+        result.to_html(html)
     if str(json_file) == outputs.STREAM:
         terminal.result(result.to_json().rstrip("\n"))
         return
     if json_file is not None:
         result.to_json(json_file)
     terminal.result(result.to_text())
-    written = [str(path) for path in (json_file, markdown) if path is not None]
+    written = [str(path) for path in (json_file, markdown, html) if path is not None]
     if written:
         terminal.note(f"written: {', '.join(written)}")
 

@@ -172,6 +172,8 @@ CELLS: dict[str, dict[str, Mapping[str, Check]]] = {
             "correlation.within": below(),
             "coexpression.edge_f1": below(),
             "divergence.latent": above(1.0),
+            # without labels nothing is called, and what is not called cannot be wrong
+            "differential.fpr": flag("beyond_real", below(0.01)),
         },
         # Marginals are compared per label first, so they do notice; what is pooled does not.
         "silent": _silent(*NEIGHBOURS, "correlation.pooled", "library_size.shape"),
@@ -343,6 +345,9 @@ CELLS: dict[str, dict[str, Mapping[str, Check]]] = {
             "moments.trend": above(0.2),
             "marginals.ks": above(0.12),
             "divergence.jsd": above(0.05),
+            # noise hides links: of the few that are left more are real
+            "coexpression.edge_recall": below(0.5),
+            "coexpression.edge_precision": flag("beyond_real", above(0.9)),
         },
         "silent": _silent("fold_change.slope", "fold_change.agreement", "transfer.tstr"),
         # precision is .76 on PBMC; here rows stay where they were, only less crowded
@@ -355,6 +360,7 @@ CELLS: dict[str, dict[str, Mapping[str, Check]]] = {
             "separation.pve": below(0.6),
             "differential.tpr": below(0.7),
             "differential.calls": below(0.8),
+            "differential.fpr": flag("beyond_real", below(0.04)),
         },
         "silent": _silent("library_size.shape", "library_size.spread"),
         # Correlations within labels change by .01 (z about 3): other means have another Poisson noise.

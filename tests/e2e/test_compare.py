@@ -9,15 +9,19 @@ import augmentor_data
 import pytest
 from commanding import Augment
 
+from augmentor.comparison.result import Comparison
+
 KHAN = augmentor_data.path("khan")
 SMALL = ("--learners", "lr", "--repeats", "2", "--seeds", "1", "--ratios", "0,1", "--genes", "100")
 
 
 @pytest.mark.parametrize("rows", [5, 10, 20])
 def test_khan_with_few_rows_per_label(augment: Augment, here: Path, rows: int) -> None:
-    ended = augment("compare", KHAN, "--label", "tumour", "--per-label", rows, *SMALL, "--json", "c.json")
+    ended = augment(
+        "compare", KHAN, "--label", "tumour", "--per-label", rows, *SMALL, "--json", "c.json", "--html", "c.html"
+    )
     assert ended.code == 0, ended.err
-    assert "10 splits, at most" in ended.err and "written: c.json" in ended.err
+    assert "10 splits, at most" in ended.err and "written: c.json, c.html" in ended.err
     first = ended.out.splitlines()[0]
     assert first.startswith(("AUGMENT with", "DO NOT AUGMENT: ", "NOT ENOUGH EVIDENCE: "))
     assert max(map(len, ended.out.splitlines())) <= 100
@@ -27,6 +31,9 @@ def test_khan_with_few_rows_per_label(augment: Augment, here: Path, rows: int) -
     assert content["format"] == 1 and content["protocol"]["per_label"] == rows
     assert content["protocol"]["train_rows"] <= 4 * rows
     assert content["verdict"]["delta"] == 0.01 and content["command"].startswith("augment compare")
+    page = Path("c.html").read_text()
+    assert Comparison.from_json("c.json").to_html() == page and content["verdict"]["verdict"] in page
+    assert Path("c.html").stat().st_size < 500_000
 
 
 def test_the_same_command_prints_the_same(augment: Augment, here: Path) -> None:
@@ -62,6 +69,7 @@ def test_cells_where_rows_are_plenty_need_no_synthetic_ones(augment: Augment, he
         ((KHAN, "--label", "tumour", "--models", "copla"), 1, "Did you mean 'copula'"),
         ((KHAN, "--label", "tumour", "--learners", "svm"), 1, "not a learner"),
         ((KHAN, "--label", "tumour", "--json", "nowhere/c.json"), 1, "does not exist"),
+        ((KHAN, "--label", "tumour", "--html", "nowhere/c.html"), 1, "does not exist"),
     ],
 )
 def test_refusals_are_one_sentence(augment: Augment, here: Path, words: tuple, code: int, message: str) -> None:

@@ -33,6 +33,7 @@ def _spec(
     floor: Floor = "permuted",
     most: float | None = 1.0,
     headline: bool = False,
+    sharpens: bool = True,
 ) -> ScoreSpec:
     return ScoreSpec(
         name=f"differential.{part}",
@@ -49,6 +50,7 @@ def _spec(
         citation="Mann & Whitney 1947; Benjamini & Hochberg 1995",
         interval="subsample",
         headline=headline,
+        sharpens=sharpens,
     )
 
 
@@ -71,6 +73,7 @@ PARTS = {
         goal="minimize",
         ideal=0.0,
         floor="means",
+        sharpens=False,
     ),
     "ppv": _spec(
         "ppv",
@@ -80,6 +83,7 @@ PARTS = {
         "invented and reversed differences",
         "lost differences; limited by the power of the held-out rows",
         floor="means",
+        sharpens=False,
     ),
     "jaccard": _spec(
         "jaccard",

@@ -3,7 +3,8 @@
 Five stratified folds in which equal rows stay together; the score is the mean of the folds' AUCs, raw: never
 max(AUC, 1 - AUC). 0.5 = told apart no better than by guessing. A linear detector is blind to lost dependence between
 genes, a forest is not; with fewer than 50 rows a side only a ridge regression on at most 10 components is fitted. For the
-synthetic rows the detail names the genes that the forest found most telling. A full evaluation adds gradient-boosted trees.
+synthetic rows the detail names the genes that the forest found most telling. A full evaluation adds gradient-boosted trees, a
+quick one looks at components only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentor.core.random import Stream
-from augmentor.evaluation.columns import auc, rounded
+from augmentor.evaluation.columns import auc, average, rounded
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Measured, Measures, Setup
 from augmentor.evaluation.folds import balanced_folds
@@ -26,6 +27,7 @@ from augmentor.evaluation.score import Score, ScoreSpec
 
 FOLDS = 5
 TREES = 100
+QUICK_TREES = 50
 # Within a label rows are few, and so are the trees that they can feed.
 LABEL_TREES = 50
 BOOSTED_TREES = 60
@@ -76,6 +78,7 @@ class Metric:
 
     scores = tuple(SPECS.values())
     setup = Setup(order=0, draws=3, alternate=True, halves=6, floors="named", most=MOST_ROWS)
+    quick = frozenset({SPECS["rf_pcs"].name, SPECS["lr_pcs"].name})
 
     def measure(self, pair: Pair) -> Measures:
         """Return the AUC of each detector on the pair."""
@@ -87,13 +90,11 @@ class Metric:
         if n < SMALL:
             out = {spec.name: Measured.none(f"only {n} rows a side; {SMALL} are needed") for spec in self.scores}
             return out | {SPECS["lr_pcs"].name: task.small(permute=judged)}
-        genes, pcs = task.genes, task.pcs
-        detectors = {
-            "rf_genes": ("rf", genes[:, :FOREST_GENES]),
-            "rf_pcs": ("rf", pcs),
-            "lr_genes": ("lr", genes[:, :LINEAR_GENES]),
-            "lr_pcs": ("lr", pcs),
-        }
+        pcs = task.pcs
+        detectors = {"rf_pcs": ("rf", pcs), "lr_pcs": ("lr", pcs)}
+        if not pair.asked.quick:
+            genes = task.genes
+            detectors |= {"rf_genes": ("rf", genes[:, :FOREST_GENES]), "lr_genes": ("lr", genes[:, :LINEAR_GENES])}
         if pair.asked.full:
             detectors |= {"hgb_genes": ("hgb", genes[:, :FOREST_GENES]), "hgb_pcs": ("hgb", pcs)}
         out = {}
@@ -114,16 +115,28 @@ class Metric:
         return ("leak_or_copy",) if score.value + margin < 0.5 else ()
 
     def figures(self, frame: Frame, measured: Mapping[str, list[Measures]]) -> dict[str, dict[str, Any]]:
-        """Return the receiver operating curves of the forest on genes (on components where that is not available)."""
+        """Return the receiver operating curves of the forest on genes (on components where that is not available).
+
+        Those of all draws of real rows make a band: their mean, smallest and largest height at every false-positive rate.
+        """
         for name in ("rf_genes", "rf_pcs", "lr_pcs"):
             key = SPECS[name].name
-            found = {arm: measured[arm][0][key] for arm in ("synthetic", "ceiling") if arm in measured}
-            if len(found) == 2 and all(item.value is not None for item in found.values()):
-                figure: dict[str, Any] = {"score": key}
-                for prefix, arm in (("", "synthetic"), ("ceiling_", "ceiling")):
-                    figure[f"{prefix}fpr"] = found[arm].figure["fpr"]
-                    figure[f"{prefix}tpr"] = found[arm].figure["tpr"]
-                    figure[f"{prefix}auc"] = found[arm].value
+            made = measured["synthetic"][0].get(key)
+            real = [one[key] for one in measured.get("ceiling draws", ()) if key in one and one[key].value is not None]
+            if made is not None and made.value is not None and real:
+                heights = np.array([one.figure["tpr"] for one in real])
+                figure: dict[str, Any] = {"score": key, **made.figure, "auc": made.value}
+                figure |= {
+                    "ceiling_fpr": real[0].figure["fpr"],
+                    "ceiling_tpr": rounded(heights.mean(axis=0)),
+                    "ceiling_auc": average(one.value for one in real),
+                    "ceiling_draws": len(real),
+                }
+                if len(real) > 1:
+                    figure |= {
+                        "ceiling_low": rounded(heights.min(axis=0)),
+                        "ceiling_high": rounded(heights.max(axis=0)),
+                    }
                 return {"roc": figure}
         return {}
 
@@ -138,9 +151,15 @@ class _Task:
         self.target = np.repeat([1, 0], [len(a), len(b)])
         self.label = np.concatenate([a.y, b.y])
         self.groups = _groups(pair)
+        self.trees = QUICK_TREES if pair.asked.quick else TREES
         self._folds: dict[int, list[tuple[NDArray[np.intp], NDArray[np.intp]]]] = {}
-        self.genes = np.concatenate([a.log, b.log])
+        self._sides = a, b
         self.pcs = np.concatenate([a.pcs, b.pcs]).astype(np.float32)
+
+    @property
+    def genes(self) -> NDArray[np.float32]:
+        """``(rows, genes)`` LOG values, most variable gene first."""
+        return np.concatenate([side.log for side in self._sides])
 
     def folds(self, repeat: int = 0) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Split by label and origin, equal rows (and groups) together."""
@@ -158,7 +177,7 @@ class _Task:
         for i, (fit, test) in enumerate(self.folds()):
             if len(np.unique(self.target[test])) < 2 or len(np.unique(self.target[fit])) < 2:
                 continue
-            vote, importance = _fitted(learner, x[fit], self.target[fit], self.stream.child(learner, i))
+            vote, importance = _fitted(learner, x[fit], self.target[fit], self.stream.child(learner, i), self.trees)
             votes[test] = vote(x[test])
             telling += importance
             aucs.append(self._auc(test, votes))
@@ -190,7 +209,7 @@ class _Task:
                 fit, test = fit[own[fit]], test[own[test]]
                 if len(np.unique(self.target[test])) == 2 == len(np.unique(self.target[fit])):
                     vote, _ = _fitted(
-                        learner, x[fit], self.target[fit], self.stream.child(learner, "label", label, i), LABEL_TREES
+                        learner, x[fit], self.target[fit], self.stream.child(learner, "label", label, i), LABEL_TREES, 1
                     )
                     votes[test] = vote(x[test])
                     aucs.append(self._auc(test, votes))
@@ -254,7 +273,7 @@ Vote = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 def _fitted(
-    learner: str, x: NDArray[np.float32], target: NDArray[np.intp], stream: Stream, trees: int | None = None
+    learner: str, x: NDArray[np.float32], target: NDArray[np.intp], stream: Stream, trees: int, jobs: int = -1
 ) -> tuple[Vote, NDArray[np.float64]]:
     """Return a function from rows to how synthetic they look, and how much each column tells (zeros if unknown)."""
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -264,11 +283,11 @@ def _fitted(
 
     if learner == "rf":
         forest = RandomForestClassifier(
-            trees or TREES,
+            trees,
             min_samples_leaf=5,
             class_weight="balanced",
             random_state=stream.integer(),
-            n_jobs=1 if trees else -1,
+            n_jobs=jobs,
         )
         # the forest's threads race for the process's warning filters and can leave them empty: put them back
         with warnings.catch_warnings():

@@ -1,7 +1,7 @@
 """Are the labels as frequent as they should be, and is none lost?
 
 ``(1/2) sum_c |p_S(c) - p*(c)|``, p* the counts that were asked for where they are recorded, else the held-out frequencies. A
-set that was balanced on purpose differs from the real frequencies on purpose.
+set that was balanced on purpose differs from the real frequencies on purpose: by how much stands in the detail.
 """
 
 from __future__ import annotations
@@ -49,5 +49,10 @@ class Metric:
         gap = made / made.sum() - wanted / wanted.sum()
         missing = [c for c, n, m in zip(pair.labels, made, wanted, strict=True) if n == 0 and m > 0]
         detail: dict[str, Any] = {"reference": "plan" if pair.plan is not None else "held-out rows", "missing": missing}
+        if pair.plan is not None:
+            real = pair.real.sample.counts(size)
+            beside = made / made.sum() - real / real.sum()
+            detail["from_held_out"] = float(np.abs(beside).sum() / 2)
+            detail["from_held_out_per_label"] = dict(zip(pair.labels, map(float, beside), strict=True))
         per_label = {label: float(abs(value)) for label, value in zip(pair.labels, gap, strict=True)}
         return {BALANCE.name: Measured(float(np.abs(gap).sum() / 2), per_label, detail=detail)}

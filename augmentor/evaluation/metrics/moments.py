@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from augmentor.core.space import Space
 from augmentor.evaluation.columns import Vector, pearson, rounded, variances, zero_fractions
 from augmentor.evaluation.context import Frame
 from augmentor.evaluation.contract import Measured, Measures, Setup
-from augmentor.evaluation.pair import Pair
+from augmentor.evaluation.pair import Pair, Side
 from augmentor.evaluation.score import Score, ScoreSpec
 
 MEAN = ScoreSpec(
@@ -150,10 +151,21 @@ def _moments(pair: Pair) -> _Moments:
     # genes are chosen on rows that are not compared: chosen on the real rows, these would vary more than their like
     chosen = [pair.fit] if pair.policy == "disjoint" else [synthetic, real]
     codes = np.unique(real.y)
-    parts = [side.log_all[np.isin(side.y, codes)] for side in chosen]
-    shares = [1.0 - zero_fractions(part)[1] if part.shape[0] else np.zeros(part.shape[1]) for part in parts]
-    share = np.mean(shares, axis=0)
+    share = np.mean([_expressed(side, codes) for side in chosen], axis=0)
     return (*variances(synthetic.log_all), *variances(real.log_all), share >= EXPRESSED)
+
+
+# Every arm and every bootstrap meets the same fitting rows; what is known of them dies with them.
+_EXPRESSED: WeakKeyDictionary[Side, dict[bytes, Vector]] = WeakKeyDictionary()
+
+
+def _expressed(side: Side, codes: NDArray[np.intp]) -> Vector:
+    """Share of the rows with these labels in which a gene is not zero."""
+    known = _EXPRESSED.setdefault(side, {})
+    if codes.tobytes() not in known:
+        part = side.log_all[np.isin(side.y, codes)]
+        known[codes.tobytes()] = 1.0 - zero_fractions(part)[1] if part.shape[0] else np.zeros(part.shape[1])
+    return known[codes.tobytes()]
 
 
 def _within(pair: Pair) -> _Moments:

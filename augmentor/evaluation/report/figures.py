@@ -222,9 +222,13 @@ def fold_change(data: Data, *, colours: Mapping[str, str] | None = None) -> Figu
 
 
 def roc(data: Data) -> Figure:
-    """Draw how well a classifier tells synthetic from held-out rows, and real rows in their place."""
+    """Draw how well a classifier tells synthetic from held-out rows, and behind that the draws of real rows as a band."""
     figure, (axis,) = new_figure(1)
     axis.plot([0, 1], [0, 1], color=FLOOR, linewidth=0.8, linestyle=":", label="cannot tell (0.5)")
+    if data.get("ceiling_low") is not None and data.get("ceiling_high") is not None:
+        low, high = numbers(data["ceiling_low"]), numbers(data["ceiling_high"])
+        text = f"{data['ceiling_draws']} draws of real rows"
+        axis.fill_between(numbers(data["ceiling_fpr"]), low, high, color=REAL, alpha=0.22, linewidth=0, label=text)
     if data.get("ceiling_fpr") is not None:
         text = f"real rows ({words.number(data.get('ceiling_auc'))})"
         axis.plot(numbers(data["ceiling_fpr"]), numbers(data["ceiling_tpr"]), REAL, linestyle="--", label=text)

@@ -71,17 +71,28 @@ def curve(report: Report) -> dict[str, Any] | None:
 
 
 def forest(data: Mapping[str, Any]) -> Figure:
-    """Draw a line per arm and learner: the gain as a mark, its 95 % interval as a bar, no gain as a vertical line."""
+    """Draw a row per arm and in it a mark per learner: the gain, its 95 % interval as a bar, no gain as a vertical line.
+
+    Args:
+        data: as from `gains`; with ``delta``, half the width of the band within which a gain counts as none, that band is shaded.
+    """
     middle, low, high = (numbers(data[key]) for key in ("gain", "low", "high"))
-    rows = np.arange(len(middle))
-    figure, (axis,) = new_figure(1, width=5.2, height=0.34 * len(rows) + 1.2)
+    arms = list(dict.fromkeys(str(arm) for arm in data["arm"]))
+    learners = _learners(data)
+    apart = 0.5 / max(len(learners), 1)
+    place = np.asarray([arms.index(str(arm)) for arm in data["arm"]], dtype=float)
+    place += [apart * (learners.index(str(item)) - (len(learners) - 1) / 2) for item in data["learner"]]
+    tall = 0.24 + 0.1 * len(learners)
+    figure, (axis,) = new_figure(1, width=5.2, height=tall * len(arms) + 1.2)
+    if data.get("delta") is not None:
+        axis.axvspan(-data["delta"], data["delta"], color=FLOOR, alpha=0.18, linewidth=0, label="counts as no gain")
     axis.axvline(0, color=INK, linewidth=1.0)
-    for learner, marker, colour in zip(_learners(data), "^os", (SYNTHETIC, REAL, FLOOR), strict=False):
+    for learner, marker, colour in zip(learners, "^os", (SYNTHETIC, REAL, FLOOR), strict=False):
         own = np.asarray([item == learner for item in data["learner"]])
-        axis.hlines(rows[own], low[own], high[own], color=colour, linewidth=1.8)
+        axis.hlines(place[own], low[own], high[own], color=colour, linewidth=1.8)
         axis.scatter(
             middle[own],
-            rows[own],
+            place[own],
             s=40,
             marker=marker,
             facecolors=PAPER,
@@ -90,29 +101,38 @@ def forest(data: Mapping[str, Any]) -> Figure:
             zorder=3,
             label=LEARNERS.get(learner, learner),
         )
-    axis.set_yticks(rows, [shown(str(arm).replace("_", " "), 30) for arm in data["arm"]])
-    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_yticks(np.arange(len(arms)), [shown(arm.replace("_", " "), 30) for arm in arms])
+    axis.set_ylim(len(arms) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x")
     axis.set(xlabel="change of balanced accuracy on held-out real rows", title="Gain of augmentation")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
 def learning_curve(data: Mapping[str, Any]) -> Figure:
-    """Draw the score on real rows alone against their number, and the augmented score beside it; data as from `curve`."""
-    n, at, made = numbers(data["n"]), float(data["n"][-1]), float(data["augmented"])
+    """Draw the score on real rows alone against their number, and the augmented score beside it.
+
+    Args:
+        data: as from `curve`; ``at`` is the number of rows that synthetic ones were added to, where it is not the largest, ``unit``
+            what is counted. Without ``augmented`` there is nothing beside the curve.
+    """
+    n, score = numbers(data["n"]), numbers(data["score"])
     figure, (axis,) = new_figure(1, width=4.6)
     axis.fill_between(n, numbers(data["low"]), numbers(data["high"]), color=REAL, alpha=0.18, linewidth=0)
     axis.plot(n, numbers(data["fitted"]), color=REAL, linewidth=1.4, label="fitted curve")
-    axis.scatter(n, numbers(data["score"]), s=26, color=REAL, label="real rows alone", zorder=3)
-    axis.axhline(made, color=FAINT, linewidth=0.8, zorder=0)
-    axis.vlines([at], [data["augmented_low"]], [data["augmented_high"]], color=SYNTHETIC, linewidth=1.6)
-    marks: dict[str, Any] = {"facecolors": PAPER, "edgecolors": SYNTHETIC, "linewidths": 1.5, "marker": "^"}
-    axis.scatter([at], [made], s=48, zorder=4, label="with synthetic rows", **marks)
-    axis.set(xscale="log", xlabel="real training rows", ylabel="balanced accuracy", title="Learning curve")
+    axis.scatter(n, score, s=26, color=REAL, label="real rows alone", zorder=3)
+    if data.get("augmented") is not None:
+        at, made = float(data.get("at", n[-1])), float(data["augmented"])
+        axis.axhline(made, color=FAINT, linewidth=0.8, zorder=0)
+        if data.get("augmented_low") is not None and data.get("augmented_high") is not None:
+            axis.vlines([at], [data["augmented_low"]], [data["augmented_high"]], color=SYNTHETIC, linewidth=1.6)
+        marks: dict[str, Any] = {"facecolors": PAPER, "edgecolors": SYNTHETIC, "linewidths": 1.5, "marker": "^"}
+        axis.scatter([at], [made], s=48, zorder=4, label="with synthetic rows", **marks)
+    xlabel = str(data.get("unit", "real training rows"))
+    axis.set(xscale="log", xlabel=xlabel, ylabel="balanced accuracy", title="Learning curve")
     axis.minorticks_off()
-    axis.set_xticks(n, [f"{int(item):,}" for item in n], rotation=45, fontsize=7.5)
+    axis.set_xticks(n, [f"{round(item):,}" for item in n], rotation=45, fontsize=7.5)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
 

@@ -154,12 +154,13 @@ def _roc(data: Data, report: Report) -> Reading:
     whole = ""
     if score is not None and score.value is not None:
         whole = f" The score {score.name} averages several such curves: {words.number(score.value)}."
+    band = "" if data.get("ceiling_low") is None else f" (the band holds {data['ceiling_draws']} draws of them)"
     return Reading(
         "Can a classifier tell?",
         f"This curve tells synthetic from held-out rows with an area of {auc}; with real rows in their place the area is "
-        f"{ceiling}. On the diagonal (0.5) the classifier cannot tell; 1 is certain.{whole}",
-        "Receiver operating characteristic of the detector: a solid curve for synthetic rows, a dashed one for real "
-        "rows, a dotted diagonal for chance.",
+        f"{ceiling}{band}. On the diagonal (0.5) the classifier cannot tell; 1 is certain.{whole}",
+        "Receiver operating characteristic of the detector: a solid curve for synthetic rows, a dashed one in a shaded band for "
+        "real rows, a dotted diagonal for chance.",
     )
 
 

@@ -62,6 +62,7 @@ SYMBOLS: Final = {"good": "✓", "near": "≈", "caution": "!", "bad": "✗", "u
 FLAGS: Final = {
     "memorisation?": "Better than fresh real rows can be: the synthetic rows may carry training rows.",
     "sharpened?": "Better than real rows are: the synthetic rows carry less noise than real ones (denoised or shrunk).",
+    "beyond_real": "Better than real rows, which is no merit here: rows that make fewer calls or links, or vary more, score so.",
     "uninformative_here": "Real rows and the floor score alike on this data; the normalised value is withheld.",
     "no_holdout": "No held-out rows: copies of the training rows would look perfect.",
     "under_dispersed": "Less variation within labels than real rows have.",
