@@ -50,11 +50,15 @@ class Augmentor:
         data: Any,
         *,
         label: str | Sequence[str] | None = None,
+        unlabelled: Any = None,
         group: str | None = None,
         layer: str | None = None,
         use_raw: bool = False,
         transpose: bool = False,
         space: str = "auto",
+        categorical: str | Sequence[str] = (),
+        numeric: str | Sequence[str] = (),
+        ordered: Mapping[str, Sequence[object]] | None = None,
         genes: int | Literal["all"] = "all",
         holdout: float = 0.2,
         min_label_rows: int | None = None,
@@ -73,12 +77,16 @@ class Augmentor:
         Args:
             data: path, AnnData, data frame (rows are samples), ``(X, y)``, a `Dataset`, or a `Source` from
                 `augmentor.io.open_source` (then ``genes`` must be a number: only selected columns are loaded).
-            label: label column or columns; None to learn p(x).
+            label: label column or columns; None to learn p(x). Rows without a value are learned from with an inferred label.
+            unlabelled: more rows of the same features, without labels, in any form that ``data`` can have.
             group: column whose values stay on one side of every split (patient, donor).
             layer: layer to use instead of X.
             use_raw: use ``raw`` instead of X.
             transpose: genes are in rows (tables).
             space: ``auto``, ``counts``, ``log``, ``continuous`` or ``mixed``.
+            categorical: columns of a table that are categories, also where they hold numbers.
+            numeric: columns of a table that are numbers, also where they were read as text or categories.
+            ordered: columns of a table that are categories, each with all its values, lowest first.
             genes: number of most variable features to model, or ``all``.
             holdout: share of rows set aside for `evaluate`, stratified by label.
             min_label_rows: drop labels with fewer rows.
@@ -107,6 +115,9 @@ class Augmentor:
             use_raw=use_raw,
             transpose=transpose,
             space=space,
+            categorical=categorical,
+            numeric=numeric,
+            ordered=ordered,
         )
         for note in dataset.notes:
             listener(Progress("read", note=note))
@@ -130,7 +141,11 @@ class Augmentor:
             listener=listener,
             stop=stop,
         )
-        prepared = prepare(dataset, options)
+        more = None
+        if unlabelled is not None:
+            reading = {"layer": layer, "use_raw": use_raw, "transpose": transpose, "space": str(dataset.schema.space)}
+            more, _ = loaded(unlabelled, genes, **reading)
+        prepared = prepare(dataset, options, unlabelled=more)
         listener(Progress("labels", note=_rows_per_label(prepared.labels, prepared.condition, dataset, holdout)))
         if self.model == "auto":
             from augmentor.selection import choose
@@ -172,17 +187,17 @@ class Augmentor:
         Returns:
             AnnData, data frame or ``(X, y)``, as was fitted.
         """
-        dataset = draw(self.fitted, self.plan(n, balance=balance), self.seed if seed is None else seed)
-        return _given_back(dataset, self._kind, self._provenance())
+        wanted = self.plan(n, balance=balance)
+        dataset = draw(self.fitted, wanted, self._seed(seed))
+        return _given_back(dataset, self._kind, self._provenance(wanted, seed))
 
     def stream(
         self, n: int | Mapping[str, int], *, block: int = 4096, balance: bool = False, seed: int | None = None
     ) -> Iterator[Any]:
         """Draw rows ``block`` at a time: the same rows as `sample`, in memory that does not depend on ``n``."""
-        for part in stream(
-            self.fitted, self.plan(n, balance=balance), self.seed if seed is None else seed, block=block
-        ):
-            yield _given_back(part, self._kind, self._provenance())
+        wanted = self.plan(n, balance=balance)
+        for part in stream(self.fitted, wanted, self._seed(seed), block=block):
+            yield _given_back(part, self._kind, self._provenance(wanted, seed))
 
     def write(
         self,
@@ -283,7 +298,7 @@ class Augmentor:
             "version": fitted.record["augmentor"],
             "model": fitted.name,
             "model_seed": fitted.record["seed"],
-            "seed": self.seed if seed is None else seed,
+            "seed": self._seed(seed),
             "trained_on": fitted.record["data"].name,
             "keeps_rows": fitted.model.spec.keeps_rows,
             "note": "synthetic rows drawn from a model; not observations",

@@ -48,7 +48,7 @@ class Fitted:
         calibration: marginal calibration, or None.
         counts: training rows per condition.
         record: everything else that the manifest says.
-        tensors: arrays recorded beside the transforms (which rows were held out).
+        tensors: arrays recorded beside the transforms: which rows were held out, fingerprints of the training rows.
         history: training log.
     """
 

@@ -26,6 +26,7 @@ from augmentor.artifact import DataRecord, SplitRecord
 from augmentor.core.contract import Encoded, Given, Layout
 from augmentor.core.dataset import Dataset, missing_labels, row_sums
 from augmentor.core.errors import ConfigError, LabelError, ResourceError, did_you_mean, listed
+from augmentor.core.fingerprints import fingerprints
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
 from augmentor.core.random import Stream
 from augmentor.core.registry import MODELS
@@ -34,6 +35,7 @@ from augmentor.fitted import Fitted, condition_names
 from augmentor.parts.calibration import Calibration, calibrate
 from augmentor.preprocess import chain, genes
 from augmentor.preprocess.size import SizeModel
+from augmentor.unlabelled import join, matched, sentence, stacked
 
 VALID_SHARE = 0.12
 VALID_FEWEST = 150  # training rows below which a validation part is too small to judge by
@@ -92,15 +94,18 @@ class Prepared:
         train: training rows, selected genes only.
         condition: ``(rows,)`` label combination of each training row.
         combinations: category positions of every combination.
-        split: masks over the user's rows: ``holdout`` and ``dropped`` (uint8).
+        split: masks over the user's rows, ``holdout`` and ``dropped`` (uint8), and the sorted ``fingerprints`` (uint64) of the
+            training rows, over the features that are modelled.
         record: data and split for the manifest.
+        inferred: ``(rows,)`` True for training rows whose label was inferred.
     """
 
     train: Dataset
     condition: NDArray[np.intp]
     combinations: tuple[tuple[int, ...], ...]
-    split: dict[str, NDArray[np.uint8]]
+    split: dict[str, NDArray[Any]]
     record: dict[str, Any]
+    inferred: NDArray[np.bool_]
 
     @property
     def labels(self) -> list[str]:
@@ -108,11 +113,16 @@ class Prepared:
         return condition_names(self.train.schema, self.combinations)
 
 
-def prepare(dataset: Dataset, options: Options) -> Prepared:
-    """Check labels, hold rows out, select genes on the training rows.
+def prepare(dataset: Dataset, options: Options, *, unlabelled: Dataset | None = None) -> Prepared:
+    """Check labels, hold rows out, select genes on the training rows, infer the labels of rows without one.
+
+    Args:
+        dataset: the rows; those without a label are learned from with an inferred one, and never held out.
+        options: how to divide and select.
+        unlabelled: more rows without labels, with the same features (others may stand beside them).
 
     Raises:
-        LabelError: labels are missing, or a label has too few rows.
+        LabelError: no row has a label, or a label has too few rows.
         ConfigError: an option is out of its bounds.
     """
     if not 0 <= options.holdout < 1:
@@ -121,12 +131,17 @@ def prepare(dataset: Dataset, options: Options) -> Prepared:
         raise ConfigError(f"genes must be at least 1, or all, not {options.genes}.")
     if options.seed < 0:
         raise ConfigError(f"seed must be 0 or more, not {options.seed}.")
-    missing_labels(dataset)
     rows = len(dataset)
     digest = "" if options.partial else dataset.digest()
+    blank: NDArray[np.bool_] = np.any(dataset.codes < 0, axis=1)
+    if blank.all() and dataset.schema.labels:
+        missing_labels(dataset)
+    whole, labelled = dataset, np.flatnonzero(~blank)
+    dataset = dataset.take(labelled) if blank.any() else dataset
     combinations, condition = _combinations(dataset)
-    kept, condition, combinations = _rare(dataset, condition, combinations, options)
-    dataset = dataset.take(kept) if kept.size < rows else dataset
+    chosen, condition, combinations = _rare(dataset, condition, combinations, options)
+    kept = labelled[chosen]
+    dataset = dataset.take(chosen) if chosen.size < len(dataset) else dataset
     if len(dataset) < 2:
         raise LabelError(f"{len(dataset)} labelled row is left; at least 2 are needed to learn anything.")
     held = splitting.part(condition, options.holdout, Stream(options.seed).child("split"), dataset.groups)
@@ -138,8 +153,9 @@ def prepare(dataset: Dataset, options: Options) -> Prepared:
             f"holding out whole groups leaves no training row of {listed(names[c] for c in lost)}. "
             "Use another --seed, a smaller --holdout, or --no-holdout."
         )
+    pool = _pool(whole.take(blank) if blank.any() else None, unlabelled, dataset, held)
     if options.genes is not None and options.genes < train.features:
-        selected = genes.select(train, options.genes)
+        selected = genes.select(train if pool is None else stacked(train, pool), options.genes)
         options.listener(
             Progress(
                 "preprocess",
@@ -147,11 +163,19 @@ def prepare(dataset: Dataset, options: Options) -> Prepared:
                 "from synthetic rows",
             )
         )
-        train = train.select(selected)
-    masks = {name: np.zeros(rows, dtype=np.uint8) for name in ("holdout", "dropped")}
+        train, pool = train.select(selected), None if pool is None else pool.select(selected)
+    inferred, found = np.zeros(len(train), dtype=bool), None
+    if pool is not None:
+        names = condition_names(dataset.schema, combinations)
+        joined = join(train, condition, combinations, names, pool, Stream(options.seed).child("unlabelled"))
+        train, condition, inferred, found = joined.rows, joined.condition, joined.inferred, joined.record
+        options.listener(Progress("labels", note=sentence(found)))
+    masks: dict[str, NDArray[Any]] = {name: np.zeros(rows, dtype=np.uint8) for name in ("holdout", "dropped")}
     masks["dropped"][:] = 1
     masks["dropped"][kept] = 0
     masks["holdout"][kept[held]] = 1
+    # so that nobody can take these rows for held-out ones, wherever they turn up again
+    masks["fingerprints"] = np.sort(fingerprints(train))
     record = {
         "data": DataRecord(
             name=options.name,
@@ -166,9 +190,20 @@ def prepare(dataset: Dataset, options: Options) -> Prepared:
                 for i, column in enumerate(dataset.schema.labels)
             },
         ),
-        "split": {"holdout_rows": int(held.sum()), "fraction": options.holdout},
+        "split": {"holdout_rows": int(held.sum()), "fraction": options.holdout, "inferred": found},
     }
-    return Prepared(train, condition, combinations, masks, record)
+    return Prepared(train, condition, combinations, masks, record, inferred)
+
+
+def _pool(own: Dataset | None, more: Dataset | None, labelled: Dataset, held: NDArray[np.bool_]) -> Dataset | None:
+    """Rows without labels, of the data itself and of elsewhere; none of a group that is held out."""
+    if own is not None and own.groups is not None and labelled.groups is not None:
+        own = own.take(~np.isin(own.groups.astype(str), labelled.groups[held].astype(str)))
+    other = None if more is None else matched(more, labelled.schema, "the unlabelled data")
+    parts = [part for part in (own, other) if part is not None and len(part)]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else stacked(*parts)
 
 
 def fit(prepared: Prepared, options: Options, *, choice: dict[str, Any] | None = None) -> Fitted:
@@ -200,6 +235,7 @@ def fit(prepared: Prepared, options: Options, *, choice: dict[str, Any] | None =
         categories=tuple(len(column.categories) for column in train.schema.labels),
         combinations=prepared.combinations,
         rows=len(train),
+        levels=fitted_chain.levels,
     )
     model = kind.build(layout, config)
     given = Given(prepared.condition, train.codes, train.covariates, size)
@@ -261,7 +297,8 @@ def fit(prepared: Prepared, options: Options, *, choice: dict[str, Any] | None =
         chain=fitted_chain,
         size=None if size is None else SizeModel.fit(size, prepared.condition, layout.conditions),
         calibration=calibration,
-        counts=tuple(int(n) for n in np.bincount(prepared.condition, minlength=layout.conditions)),
+        # of the user's own labels: "as many as there were" does not mean guesses
+        counts=tuple(int(n) for n in np.bincount(prepared.condition[~prepared.inferred], minlength=layout.conditions)),
         record=record,
         tensors=prepared.split,
         history=history,
@@ -367,4 +404,9 @@ def _environment() -> dict[str, str]:
 
 def without(prepared: Prepared, rows: NDArray[np.bool_]) -> Prepared:
     """Return prepared rows without some: the rows that a selection is judged on."""
-    return replace(prepared, train=prepared.train.take(~rows), condition=prepared.condition[~rows])
+    return replace(
+        prepared,
+        train=prepared.train.take(~rows),
+        condition=prepared.condition[~rows],
+        inferred=prepared.inferred[~rows],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -82,6 +83,19 @@ def rows_per_label(words: Iterable[str]) -> dict[str, int]:
         if label in out:
             raise typer.BadParameter(f"label '{label}' is given twice in --per-label.")
         out[label] = int(number)
+    return out
+
+
+def ordered(words: Iterable[str]) -> dict[str, list[str]]:
+    """Parse ``COLUMN=A,B,C`` words: the values of a column in their order; a value with a comma stands in double quotes."""
+    out: dict[str, list[str]] = {}
+    for word in words:
+        column, equals, values = word.partition("=")
+        if not equals or not column:
+            raise typer.BadParameter(f"'{word}' must be COLUMN=A,B,C, as in --ordered stage=I,II,III.")
+        if column in out:
+            raise typer.BadParameter(f"column '{column}' is given twice in --ordered.")
+        out[column] = next(csv.reader([values], skipinitialspace=True), [])
     return out
 
 

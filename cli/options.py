@@ -32,6 +32,24 @@ Transpose = Annotated[bool, typer.Option("--transpose", help="Genes are in rows 
 Space = Annotated[
     str, typer.Option(help="What the numbers are: auto, counts, log, continuous, mixed.", metavar="SPACE")
 ]
+Categorical = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--categorical", help="Column of a table that is a category; repeat it for several.", metavar="COLUMN"
+    ),
+]
+Numeric = Annotated[
+    list[str] | None,
+    typer.Option("--numeric", help="Column of a table that is a number; repeat it for several.", metavar="COLUMN"),
+]
+Ordered = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ordered",
+        help="Column of a table that is a category with an order, all values lowest first; repeat it for several.",
+        metavar="COLUMN=A,B,C",
+    ),
+]
 Genes = Annotated[str, typer.Option(help="How many of the most variable genes to model, or all.", metavar="N|all")]
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Kind of generator, or auto; `augment models` lists them.", metavar="NAME")
@@ -79,9 +97,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 
 def reading(
-    label: list[str] | None, group: str | None, layer: str | None, use_raw: bool, transpose: bool, space: str
+    label: list[str] | None,
+    group: str | None,
+    layer: str | None,
+    use_raw: bool,
+    transpose: bool,
+    space: str,
+    categorical: list[str] | None = None,
+    numeric: list[str] | None = None,
+    ordered: list[str] | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of `augmentor.io.read` that say how to read a file."""
+    types = {"categorical": categorical, "numeric": numeric, "ordered": arguments.ordered(ordered or [])}
     return {
         "label": label or None,
         "group": group,
@@ -89,6 +116,7 @@ def reading(
         "use_raw": use_raw,
         "transpose": transpose,
         "space": space,
+        **{name: columns for name, columns in types.items() if columns},
     }
 
 

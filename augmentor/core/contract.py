@@ -90,6 +90,8 @@ class Layout(Config):
         combinations: for every condition, its category position in each label column.
         covariates: number of covariates.
         rows: number of training rows, from which sizes are defaulted.
+        levels: for MIXED rows, the number of categories of every feature, or None for a number; None for other spaces. Such rows
+            are complete: what is missing has become one more category, or a feature of its own that says so.
     """
 
     space: Space
@@ -98,6 +100,7 @@ class Layout(Config):
     combinations: tuple[tuple[int, ...], ...] = ((),)
     covariates: int = 0
     rows: int = 2
+    levels: tuple[int | None, ...] | None = None
 
     @property
     def conditions(self) -> int:
@@ -217,6 +220,7 @@ class Stage:
         patience: epochs without improvement after which to stop.
         ema: decay of the exponential moving average of the weights, which then is what is kept; None for none.
         finish: called with all training rows after the last epoch, to fit what stands on the trained weights.
+        reads: modules of earlier stages that the loss reads and does not move; they are where the rows are while it runs.
     """
 
     name: str
@@ -229,6 +233,7 @@ class Stage:
     patience: int | None = None
     ema: float | None = None
     finish: Callable[[Encoded, Stream], None] | None = None
+    reads: tuple[Any, ...] = ()
 
 
 @runtime_checkable

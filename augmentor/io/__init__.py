@@ -6,7 +6,7 @@ whole or not at all; ``from_*``, ``to_*`` and ``convert`` do the same for object
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,9 @@ def read(
     use_raw: bool = False,
     transpose: bool = False,
     space: str = "auto",
+    categorical: str | Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
+    ordered: Mapping[str, Sequence[object]] | None = None,
 ) -> Dataset:
     """Read a file or folder into memory, or refuse it in one sentence.
 
@@ -60,6 +63,9 @@ def read(
         use_raw: read ``raw`` instead of X.
         transpose: genes are in rows.
         space: ``auto``, or what the numbers are: counts, log, continuous, mixed.
+        categorical: columns of a table that are categories, also where they hold numbers.
+        numeric: columns of a table that are numbers, also where they were read as text or categories.
+        ordered: columns of a table that are categories, each with all its values, lowest first.
 
     Returns:
         The data, ``(rows, features)``, sparse if stored sparse; ``notes`` say what was detected and why.
@@ -76,6 +82,9 @@ def read(
         use_raw=use_raw,
         transpose=transpose,
         space=space,
+        categorical=categorical,
+        numeric=numeric,
+        ordered=ordered,
     )
     return to_read(str(path)).read(str(path), _called(path), options)
 
@@ -90,6 +99,9 @@ def open_source(
     use_raw: bool = False,
     transpose: bool = False,
     space: str = "auto",
+    categorical: str | Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
+    ordered: Mapping[str, Sequence[object]] | None = None,
 ) -> Source:
     """Open a file to be read in blocks; h5ad and zarr stay on disk, other formats are read into memory.
 
@@ -103,6 +115,9 @@ def open_source(
         use_raw=use_raw,
         transpose=transpose,
         space=space,
+        categorical=categorical,
+        numeric=numeric,
+        ordered=ordered,
     )
     form = to_read(str(path))
     if form.source is not None:
@@ -147,13 +162,25 @@ def from_frame(
     group: str | None = None,
     transpose: bool = False,
     space: str = "auto",
+    categorical: str | Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
+    ordered: Mapping[str, Sequence[object]] | None = None,
     what: str = "the data frame",
 ) -> Dataset:
-    """Return the data set of a data frame, rows as samples; text columns make it a mixed table."""
+    """Return the data set of a data frame, rows as samples; text columns make it a mixed table; arguments as in `read`."""
     from augmentor.io._memory import framed
     from augmentor.io.table import turned
 
-    options = Options.of(label=label, covariates=covariates, group=group, transpose=transpose, space=space)
+    options = Options.of(
+        label=label,
+        covariates=covariates,
+        group=group,
+        transpose=transpose,
+        space=space,
+        categorical=categorical,
+        numeric=numeric,
+        ordered=ordered,
+    )
     return framed(turned(df) if transpose else df, options, what, text_index=transpose)
 
 
@@ -191,8 +218,12 @@ def convert(
     use_raw: bool = False,
     transpose: bool = False,
     space: str = "auto",
+    categorical: str | Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
+    ordered: Mapping[str, Sequence[object]] | None = None,
 ) -> Dataset:
     """Return the data set of whatever a user has: path, AnnData, data frame, ``(X, y)``, array, or a data set itself."""
+    types: dict[str, Any] = {"categorical": categorical, "numeric": numeric, "ordered": ordered}
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (str, Path)):
@@ -205,10 +236,11 @@ def convert(
             use_raw=use_raw,
             transpose=transpose,
             space=space,
+            **types,
         )
     # asked by module name, so that a library that is not in use is not imported
     family = {base.__module__.partition(".")[0] for base in type(data).__mro__}
-    if "anndata" in family:
+    if "anndata" in family and not any(types.values()):
         return from_anndata(
             data,
             label=label,
@@ -220,7 +252,13 @@ def convert(
             space=space,
         )
     if "pandas" in family:
-        return from_frame(data, label=label, covariates=covariates, group=group, transpose=transpose, space=space)
+        return from_frame(
+            data, label=label, covariates=covariates, group=group, transpose=transpose, space=space, **types
+        )
+    if any(types.values()):
+        raise DataError(
+            f"categorical=, numeric= and ordered= name columns of a table; a {type(data).__name__} has none. Pass a data frame."
+        )
     if isinstance(data, tuple) and len(data) == 2:
         return from_arrays(data[0], data[1], label=label if isinstance(label, str) else "label", space=space)
     if family & {"numpy", "scipy"}:

@@ -109,6 +109,12 @@ def assemble(x: Matrix, tables: Tables, options: Options, what: str) -> Dataset:
 def describe(summary: Summary, tables: Tables, options: Options, what: str) -> Described:
     """Return labels, names, space and schema of a matrix of which only the summary is at hand."""
     obs = tables.obs
+    if options.typed and tables.place:
+        name, option = next(iter(options.typed.items()))
+        raise DataError(
+            f"{option} '{name}' is for columns of a table (.csv, .tsv, .parquet, a data frame), but {what} holds one matrix of "
+            "numbers; leave it out."
+        )
     columns, codes = _labels(obs, options, what, tables.place)
     detection, hints = _space(summary, tables, options, what)
     described = set(options.label) | set(options.covariates)

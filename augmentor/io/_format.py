@@ -7,7 +7,7 @@ asks every format which names and folders it takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +37,9 @@ class Options:
         use_raw: read ``raw`` instead of X.
         transpose: the file has genes in rows.
         space: ``auto`` or a `Space`.
+        categorical: columns of a table that are categories, whatever they hold.
+        numeric: columns of a table that are numbers, whatever they hold.
+        ordered: columns of a table that are categories, each with its values in order.
     """
 
     label: tuple[str, ...] = ()
@@ -46,6 +49,15 @@ class Options:
     use_raw: bool = False
     transpose: bool = False
     space: str = "auto"
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    ordered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def typed(self) -> dict[str, str]:
+        """The option that says what a column is, by column."""
+        options = {"--categorical": self.categorical, "--numeric": self.numeric, "--ordered": self.ordered}
+        return {name: option for option, names in options.items() for name in names}
 
     @staticmethod
     def of(
@@ -57,6 +69,9 @@ class Options:
         use_raw: bool = False,
         transpose: bool = False,
         space: str = "auto",
+        categorical: str | Sequence[str] = (),
+        numeric: str | Sequence[str] = (),
+        ordered: Mapping[str, Sequence[object]] | None = None,
     ) -> Options:
         """Return the options in one form, or refuse an unknown space and contradictions."""
         if str(space) not in SPACES:
@@ -65,7 +80,7 @@ class Options:
             )
         if use_raw and layer is not None:
             raise ConfigError(f"--use-raw and --layer {layer} name two matrices; pass one of them.")
-        return Options(
+        options = Options(
             label=_names(label),
             covariates=_names(covariates),
             group=group,
@@ -73,7 +88,27 @@ class Options:
             use_raw=use_raw,
             transpose=transpose,
             space=str(space),
+            categorical=_names(categorical),
+            numeric=_names(numeric),
+            ordered={name: tuple(map(str, values)) for name, values in (ordered or {}).items()},
         )
+        roles = {"--label": options.label, "--covariate": options.covariates, "--group": _names(group)}
+        roles |= {
+            "--categorical": options.categorical,
+            "--numeric": options.numeric,
+            "--ordered": tuple(options.ordered),
+        }
+        for name, option in options.typed.items():
+            other = next((role for role, names in roles.items() if role != option and name in names), None)
+            if other:
+                raise ConfigError(f"column '{name}' is given as {other} and as {option}; pass one of them.")
+        for name, values in options.ordered.items():
+            if len(set(values)) < max(len(values), 2):
+                raise ConfigError(
+                    f"--ordered '{name}' needs at least 2 different values in their order, as in --ordered {name}=low,high; "
+                    f"found {listed(values) or 'none'}."
+                )
+        return options
 
 
 @dataclass(frozen=True, eq=False)

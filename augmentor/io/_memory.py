@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy import sparse
 
 from augmentor.core.dataset import Dataset, as_dense, as_matrix
 from augmentor.core.errors import DataError, LabelError, listed
-from augmentor.core.schema import Column, Schema
+from augmentor.core.schema import Column, ColumnKind, LabelColumn, Schema
 from augmentor.core.space import Space, detect, summarise
 from augmentor.io._assemble import Elsewhere, Tables, assemble, column_of
 from augmentor.io._columns import decode_label, encode_label
@@ -91,6 +91,7 @@ def framed(df: pd.DataFrame, options: Options, what: str, *, text_index: bool = 
         ("--label", options.label),
         ("--covariate", options.covariates),
         ("--group", (options.group,) if options.group else ()),
+        *((option, (name,)) for name, option in options.typed.items()),
     ):
         for name in names:
             column_of(df, name, option, what, "")
@@ -103,12 +104,16 @@ def framed(df: pd.DataFrame, options: Options, what: str, *, text_index: bool = 
         raise DataError(
             f"{what} has 0 features: every column is a label or a name; at least 1 number column is needed."
         )
-    x, dtype, levels, kinds = _values(table, what)
+    x, dtype, features = _values(table, options, what)
+    levels = tuple(feature.level for feature in features)
     categorical = sum(level is not None for level in levels)
     mixed = categorical > 0 or options.space == Space.MIXED
     var = pd.DataFrame(index=pd.Index(table.columns, dtype=object))
     if mixed:
-        var["dtype"] = np.array(kinds, dtype=object)
+        var["dtype"] = np.array([feature.kind for feature in features], dtype=object)
+        if any(feature.kind == "category" for feature in features):
+            var["ordered"] = [feature.ordered for feature in features]
+            var["category"] = np.array([feature.category for feature in features], dtype=object)
     notes: tuple[str, ...] = ()
     if categorical:
         texts = [str(n) for n, level in zip(table.columns, levels, strict=True) if level is not None]
@@ -195,21 +200,18 @@ def feature_columns(schema: Schema, x: NDArray[np.float32]) -> list[Any]:
     if schema.levels is None:
         return list(restored(columns, schema.dtype))
     kinds = schema.var.get("dtype", Column(kind="string", values=(schema.dtype,) * len(schema.features))).values
+    nothing = (None,) * len(schema.features)
+    ordered, category = (schema.var[name].values if name in schema.var else nothing for name in ("ordered", "category"))
     found: list[Any] = []
-    for values, level, kind in zip(columns, schema.levels, kinds, strict=True):
+    for values, *told in zip(columns, schema.levels, kinds, ordered, category, strict=True):
+        feature = _Feature(*told)
         missing = np.isnan(values)
-        if level is not None:
-            codes = np.where(missing, -1, np.nan_to_num(values)).astype(np.int32)
-            if kind == "bool" and not missing.any():
-                found.append(codes == level.index("True") if "True" in level else np.zeros(len(codes), dtype=bool))
-            elif kind == "category":
-                found.append(pd.Categorical.from_codes(codes, categories=pd.Index(level, dtype=object)))
-            else:
-                found.append(np.array([*level, None], dtype=object)[codes])
-        elif np.dtype(kind).kind in "iu" and missing.any():
+        if feature.level is not None:
+            found.append(feature.decoded(np.where(missing, -1, np.nan_to_num(values)).astype(np.int32)))
+        elif np.dtype(feature.kind).kind in "iu" and missing.any():
             found.append(pd.array(np.rint(values.astype(np.float64)), dtype="Int64"))
         else:
-            found.append(restored(values, kind))
+            found.append(restored(values, feature.kind))
     return found
 
 
@@ -235,44 +237,126 @@ def _names_rows(first: pd.Series[Any], name: str, roles: tuple[str, ...]) -> boo
     return not pd.api.types.is_numeric_dtype(first.dtype) and bool(first.notna().all()) and first.is_unique
 
 
-def _values(table: pd.DataFrame, what: str) -> tuple[Any, str, tuple[tuple[str, ...] | None, ...], list[str]]:
-    """Return float32 values, the common dtype, the categories of text columns, and every column's own dtype."""
+@dataclass(frozen=True)
+class _Feature:
+    """What a feature column of a mixed table is.
+
+    Attributes:
+        level: its categories, None for a number.
+        kind: ``object`` (text), ``bool``, ``category``, or the dtype of its numbers, which may be categories.
+        ordered: for ``category`` only.
+        category: kind of the categories of a ``category``.
+    """
+
+    level: tuple[str, ...] | None
+    kind: str
+    ordered: bool | None = False
+    category: ColumnKind | None = "string"
+
+    def decoded(self, codes: NDArray[np.int32]) -> Any:
+        """Return categories in the user's type; a code of -1 is missing."""
+        words: dict[str, ColumnKind] = {"object": "string", "bool": "bool", "category": "category"}
+        number: ColumnKind = "float" if self.kind.startswith("float") else "int"
+        kind = words.get(self.kind, number)
+        dtype = self.kind if self.kind not in words else ""
+        column = LabelColumn(
+            name="",
+            categories=self.level or (),
+            kind=kind,
+            ordered=bool(self.ordered),
+            category_kind=self.category or "string",
+            dtype=dtype,
+        )
+        return decode_label(column, codes)
+
+
+def _values(table: pd.DataFrame, options: Options, what: str) -> tuple[Any, str, list[_Feature]]:
+    """Return float32 values ``(rows, features)``, the common dtype of the numbers, and what every column is."""
     import pandas as pd
 
     dtypes = list(table.dtypes)
     if all(isinstance(dtype, pd.SparseDtype) for dtype in dtypes):
         accessor: Any = table.sparse
         x = sparse.csr_matrix(accessor.to_coo())
-        return x, str(x.dtype), (None,) * len(dtypes), [str(x.dtype)] * len(dtypes)
-    if all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in dtypes):
+        return x, str(x.dtype), [_Feature(None, str(x.dtype))] * len(dtypes)
+    plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in dtypes)
+    if plain and not options.categorical and not options.ordered:
         common = str(np.result_type(*set(dtypes)))
-        return table.to_numpy(dtype=np.float32), common, (None,) * len(dtypes), [str(dtype) for dtype in dtypes]
+        return table.to_numpy(dtype=np.float32), common, [_Feature(None, str(dtype)) for dtype in dtypes]
     x = np.empty(table.shape, dtype=np.float32)
-    levels: list[tuple[str, ...] | None] = []
-    kinds: list[str] = []
+    features: list[_Feature] = []
     for position, name in enumerate(table.columns):
         column: Any = table.iloc[:, position]
-        if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
-            x[:, position] = column.to_numpy(dtype=np.float32, na_value=np.nan)
-            levels.append(None)
-            kinds.append(str(column.dtype).lower())
-            continue
-        label, codes = encode_label(str(name), column)
-        if label.kind in ("int", "float"):
-            x[:, position] = pd.to_numeric(column).to_numpy(dtype=np.float32, na_value=np.nan)
-            levels.append(None)
-            kinds.append("float64" if label.kind == "float" else "int64")
-            continue
-        if label.kind == "string":
-            _refuse_broken_numbers(str(name), label.categories, codes, what)
-        x[:, position] = np.where(codes < 0, np.nan, codes)
-        levels.append(FLAGS if label.kind == "bool" else label.categories)
-        if label.kind == "bool":
-            x[:, position] = np.where(codes < 0, np.nan, column.to_numpy(dtype=object, na_value=False) == True)  # noqa: E712
-        kinds.append(label.kind if label.kind != "string" else "object")
-    numbers = [np.dtype(kind) for kind, level in zip(kinds, levels, strict=True) if level is None]
-    common = str(np.result_type(*set(numbers))) if numbers else "float64"
-    return x, common, tuple(levels), kinds
+        if name in options.categorical or name in options.ordered:
+            x[:, position], feature = _as_category(str(name), column, options.ordered.get(str(name)), what)
+        else:
+            asked = name in options.numeric
+            x[:, position], feature = _inferred(
+                str(name), _as_number(str(name), column, what) if asked else column, what
+            )
+        features.append(feature)
+    numbers = [np.dtype(feature.kind) for feature in features if feature.level is None]
+    return x, str(np.result_type(*set(numbers))) if numbers else "float64", features
+
+
+def _inferred(name: str, column: Any, what: str) -> tuple[NDArray[np.floating], _Feature]:
+    """Return a column by its type: numbers as they are, flags, texts and categories as positions in their categories."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float32, na_value=np.nan), _Feature(None, str(column.dtype).lower())
+    label, codes = encode_label(name, column)
+    if label.kind in ("int", "float"):
+        kind = "float64" if label.kind == "float" else "int64"
+        return pd.to_numeric(column).to_numpy(dtype=np.float32, na_value=np.nan), _Feature(None, kind)
+    if label.kind == "bool":
+        true = column.to_numpy(dtype=object, na_value=False) == True  # noqa: E712
+        return np.where(codes < 0, np.nan, true), _Feature(FLAGS, "bool")
+    if label.kind == "string":
+        _refuse_broken_numbers(name, label.categories, codes, what)
+    kind = "object" if label.kind == "string" else label.kind
+    return np.where(codes < 0, np.nan, codes), _Feature(label.categories, kind, label.ordered, label.category_kind)
+
+
+def _as_category(
+    name: str, column: Any, order: tuple[str, ...] | None, what: str
+) -> tuple[NDArray[np.floating], _Feature]:
+    """Return any column as positions in its categories, which are in the order given, else that of their values."""
+    label, codes = encode_label(name, column)
+    levels, kind = label.categories, label.kind
+    if kind == "float":
+        # as texts of float32, which is what they are from here on: 1 and not 1.0
+        levels = tuple(f"{float(text):.7g}" for text in levels)
+    if order is not None:
+        unknown = [text for text in levels if text not in order]
+        if unknown:
+            raise DataError(
+                f"--ordered '{name}' does not name all values of that column of {what}: {listed(unknown)} "
+                f"{'is' if len(unknown) == 1 else 'are'} not among {listed(order)}. Give every value once, lowest first."
+            )
+        position = np.array([*(order.index(text) for text in levels), -1], dtype=np.int32)
+        codes, levels = position[codes], order
+    dtype = {"string": "object", "bool": "bool", "category": "category"}.get(kind)
+    own = dtype or label.dtype or f"{kind}64"
+    feature = _Feature(levels, own, label.ordered or order is not None, label.category_kind)
+    return np.where(codes < 0, np.nan, codes), feature
+
+
+def _as_number(name: str, column: Any, what: str) -> Any:
+    """Return a column of texts or categories that read as numbers as numbers, or refuse it."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column.dtype):
+        raise DataError(f"--numeric '{name}' of {what} holds True and False, which are categories; leave it out.")
+    plain = column.astype(object)
+    numbers = pd.to_numeric(plain, errors="coerce")
+    bad = plain[numbers.isna() & ~plain.isna()]
+    if len(bad):
+        raise DataError(
+            f"--numeric '{name}' of {what} must hold numbers; {len(bad)} of {len(plain)} values are not (first: "
+            f"'{bad.iloc[0]}'). Correct them, leave them empty if they are missing, or leave --numeric {name} out."
+        )
+    return numbers
 
 
 def _refuse_broken_numbers(name: str, texts: tuple[str, ...], codes: NDArray[np.int32], what: str) -> None:
@@ -287,7 +371,7 @@ def _refuse_broken_numbers(name: str, texts: tuple[str, ...], codes: NDArray[np.
         first = texts[int(np.flatnonzero(words)[0])]
         raise DataError(
             f"column '{name}' of {what} mixes numbers with text ('{first}'; {int(bad.sum())} of {bad.size} values are "
-            "not numbers). Correct these cells, or leave them empty if they are missing."
+            f"not numbers). Correct these cells, leave them empty if they are missing, or pass --categorical {name}."
         )
 
 

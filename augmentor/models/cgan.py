@@ -2,6 +2,7 @@
 
     counts       log r = log s + log softmax(b_c + A ε + W h(ε, c, log s)) + σ_g·η_g,   x_g ~ Poisson(r_g)      s: library size
     continuous   x_g = b_cg + A_g ε + W_g h(ε, c) + σ_g·η_g                             ε, η ~ N(0, I)
+    mixed        numbers as above, x_j = argmax_k(b_cjk + A_jk ε + W_jk h(ε, c) + γ_jk)  γ ~ Gumbel
     critic       D(x, c) = v·φ(x) + ⟨E c, φ(x)⟩          (label projection; φ sees the spread within the batch)
 
     non-saturating   min_D softplus(−D(x)) + softplus(D(x̃)) + γ/2·‖∇D(x)‖²      min_G softplus(−D(x̃))
@@ -9,14 +10,16 @@
     wgan-gp          min_D D(x̃) − D(x) + 10·(‖∇D(x̂)‖ − 1)²                      min_G −D(x̃)
 
 Counts reach the critic as counts, for real and drawn rows alike: the Poisson draw passes its gradient straight through to
-the rate, so that the critic cannot win by noticing fractions. The generator starts as a factor model (label profiles, the
-leading factors A of the residuals within labels, independent noise) and plays from there: on a few thousand cells that
-start is most of its quality. Its weights are averaged (EMA), and the epoch is kept whose rows lie nearest to the
-validation rows in energy distance; a collapse shows there, and in the log.
+the rate, so that the critic cannot win by noticing fractions. Categories reach it one-hot in the same way, with the
+gradient of the relaxed (Gumbel-softmax) choice. The generator starts as a factor model (label profiles, the leading
+factors A of the residuals within labels, independent noise) and plays from there: on a few thousand cells that start is
+most of its quality. Its weights are averaged (EMA), and the epoch is kept whose rows lie nearest to the validation rows
+in energy distance; a collapse shows there, and in the log.
 
 Papers: Goodfellow et al. 2014, arXiv:1406.2661; Mescheder et al. 2018, arXiv:1801.04406 (R1 penalty); Gulrajani et al.
 2017, arXiv:1704.00028 (WGAN-GP); Miyato & Koyama 2018, arXiv:1802.05637 (projection); Karras et al. 2018,
-arXiv:1710.10196 (minibatch deviation); Marouf et al. 2020, doi:10.1038/s41467-019-14018-z (scGAN).
+arXiv:1710.10196 (minibatch deviation); Jang et al. 2017, arXiv:1611.01144 (Gumbel-softmax); Marouf et al. 2020,
+doi:10.1038/s41467-019-14018-z (scGAN).
 """
 
 from __future__ import annotations
@@ -37,15 +40,16 @@ from augmentor.core.random import Stream
 from augmentor.core.space import Space
 from augmentor.nn.blocks import Perceptron, dropout, materialise, straight_through
 from augmentor.nn.conditioning import Batch, conditions, width
+from augmentor.nn.mixed import Heads
 from augmentor.nn.profiles import label_factors, label_profiles, value_moments
 from augmentor.nn.tensors import into_module, of_module
 
 
 class Cgan:
-    """Conditional GAN on counts or continuous values."""
+    """Conditional GAN on counts, continuous values or mixed tables."""
 
     spec = Spec(
-        spaces=(Space.COUNTS, Space.CONTINUOUS),
+        spaces=(Space.COUNTS, Space.CONTINUOUS, Space.MIXED),
         standardised=True,
         calibrated=True,
         trained=True,
@@ -76,8 +80,9 @@ class Cgan:
     def __init__(self, layout: Layout, config: Config) -> None:
         self.layout, self.config = layout, config
         self.counts = layout.space is Space.COUNTS
+        self.heads = Heads(layout) if layout.space is Space.MIXED else None
         with torch.device("meta"):
-            self.net = _Players(layout, config)
+            self.net = _Players(layout, config, self.heads)
 
     @classmethod
     def build(cls, layout: Layout, config: Config) -> Cgan:
@@ -87,14 +92,20 @@ class Cgan:
     def initialise(self, encoded: Encoded, rng: Stream) -> None:
         """Initial weights: the generator starts as a factor model around the profile of each label."""
         materialise(self.net, rng)
-        profile, spread = label_profiles(encoded)
-        mean, sd = value_moments(encoded)
+        profile, spread = label_profiles(encoded) if self.heads is None else self.heads.profiles(encoded)
+        placed = encoded if self.heads is None else self.heads.placed(encoded)
+        mean, sd = value_moments(placed)
         generator, critic = self.net.generator, self.net.critic
         with torch.no_grad():
             generator.bias.copy_(torch.from_numpy(profile))
             # counts: excess variance θ⁻¹ as log-normal noise; continuous: the features' own spread
-            factors = label_factors(encoded, self.config.noise, rng.child("factors"))
-            explained = (factors**2).sum(axis=1)
+            factors = label_factors(placed, self.config.noise, rng.child("factors"))
+            explained = (factors**2).sum(axis=1)[: len(spread)]
+            if self.heads is not None:
+                # a share p moves by p(1 − p) times its logit; one-hot inputs are of one scale as they are
+                share = mean[len(spread) :, None]
+                factors[len(spread) :] /= np.maximum(share * (1 - share), 0.1)
+                sd[len(spread) :] = 1
             total = np.log1p(np.exp(-spread)) if self.counts else np.exp(spread)
             log_sd = 0.5 * np.log(np.maximum(total - explained, 0.05 * total))
             generator.linear.weight.copy_(torch.from_numpy(factors))
@@ -140,7 +151,7 @@ class Cgan:
         critic = self.net.critic
         with torch.no_grad():
             fake = self._generate(rows, generator)
-        real_in, fake_in = (critic.features(x, rows.size).detach() for x in (rows.x, fake))
+        real_in, fake_in = (critic.features(x, rows.size).detach() for x in (self._real(rows), fake))
         hide = self.config.dropout
         if self.config.loss == "wgan-gp":
             mix = torch.rand(len(rows), 1, generator=generator, device=fake_in.device)
@@ -169,19 +180,27 @@ class Cgan:
     def _slope(score: Tensor, at: Tensor) -> Tensor:
         return torch.autograd.grad(score.sum(), at, create_graph=True)[0]
 
+    def _real(self, rows: Batch) -> Tensor:
+        """Rows in the form in which they are generated."""
+        return rows.x if self.heads is None else self.heads.encode(rows.x)
+
     def _generate(self, rows: Batch, generator: torch.Generator) -> Tensor:
-        """Rows for the conditions of a batch; counts pass gradients straight through the Poisson draw."""
+        """Rows for the conditions of a batch; counts and categories pass gradients straight through their draw."""
         device = rows.c.device
         epsilon = torch.randn(len(rows), self.config.noise, generator=generator, device=device)
-        eta = torch.randn(len(rows), self.layout.features, generator=generator, device=device)
+        eta = torch.randn(len(rows), self.net.generator.width, generator=generator, device=device)
+        if self.heads is not None:
+            eta = self.heads.gumbel(eta)
         values = self.net.generator(epsilon, eta, rows.c, rows.condition, rows.size)
+        if self.heads is not None:
+            return self.heads.relaxed(values)
         return straight_through(torch.poisson(values.detach(), generator), values) if self.counts else values
 
     @torch.no_grad()
     def _distance(self, rows: Batch, generator: torch.Generator) -> float:
         """Energy distance 2·E‖x − y‖ − E‖x − x′‖ − E‖y − y′‖ of drawn and validation rows of the same labels."""
         critic = self.net.critic
-        real, fake = (critic.features(x, rows.size) for x in (rows.x, self._generate(rows, generator)))
+        real, fake = (critic.features(x, rows.size) for x in (self._real(rows), self._generate(rows, generator)))
         n = max(len(rows), 2)
         within = (torch.pdist(real).sum() + torch.pdist(fake).sum()) * 2 / (n * (n - 1))
         return float(2 * torch.cdist(real, fake).mean() - within)
@@ -191,17 +210,19 @@ class Cgan:
         """Return rows ``(rows, features)``: noise through the generator, counts by a Poisson draw."""
         noise = rng.child("noise").numpy()
         epsilon = noise.standard_normal((len(given), self.config.noise), dtype=np.float32)
-        eta = noise.standard_normal((len(given), self.layout.features), dtype=np.float32)
+        eta = torch.from_numpy(noise.standard_normal((len(given), self.net.generator.width), dtype=np.float32))
         values = self.net.generator(
             torch.from_numpy(epsilon),
-            torch.from_numpy(eta),
+            eta if self.heads is None else self.heads.gumbel(eta),
             conditions(given, self.layout),
             torch.from_numpy(given.condition.astype(np.int64)),
             torch.from_numpy(given.sizes.astype(np.float32))[:, None],
-        ).numpy()
+        )
+        if self.heads is not None:
+            return self.heads.decode(values)
         if not self.counts:
-            return values
-        return sparse.csr_matrix(rng.child("poisson").numpy().poisson(values).astype(np.float32))
+            return values.numpy()
+        return sparse.csr_matrix(rng.child("poisson").numpy().poisson(values.numpy()).astype(np.float32))
 
     def state(self) -> State:
         """Weights of both networks."""
@@ -216,28 +237,30 @@ class Cgan:
 class _Players(nn.Module):
     """Generator and critic side by side."""
 
-    def __init__(self, layout: Layout, config: Cgan.Config) -> None:
+    def __init__(self, layout: Layout, config: Cgan.Config, heads: Heads | None) -> None:
         super().__init__()
-        self.generator = _Generator(layout, config)
-        self.critic = _Critic(layout, config)
+        self.generator = _Generator(layout, config, heads)
+        self.critic = _Critic(layout, config, self.generator.width)
 
 
 class _Generator(nn.Module):
-    """Noise and condition to rates (counts) or values."""
+    """Noise and condition to rates (counts), values, or values and logits (the places of a mixed table)."""
 
-    def __init__(self, layout: Layout, config: Cgan.Config) -> None:
+    def __init__(self, layout: Layout, config: Cgan.Config, heads: Heads | None) -> None:
         super().__init__()
         self.counts = layout.space is Space.COUNTS
+        self.width = layout.features if heads is None else heads.width
+        self.numbers = layout.features if heads is None else len(heads.numbers)
         self.body = Perceptron(config.noise + width(layout) + int(self.counts), (config.hidden,) * 2)
-        self.out = nn.Linear(config.hidden, layout.features, bias=False)
-        self.linear = nn.Linear(config.noise, layout.features, bias=False)
-        self.bias = nn.Parameter(torch.empty(layout.conditions, layout.features))
-        self.log_sd = nn.Parameter(torch.empty(layout.features))
+        self.out = nn.Linear(config.hidden, self.width, bias=False)
+        self.linear = nn.Linear(config.noise, self.width, bias=False)
+        self.bias = nn.Parameter(torch.empty(layout.conditions, self.width))
+        self.log_sd = nn.Parameter(torch.empty(self.numbers))
         self.size_scale: Tensor
         self.register_buffer("size_scale", torch.empty(2))
 
     def forward(self, epsilon: Tensor, eta: Tensor, c: Tensor, condition: Tensor, size: Tensor) -> Tensor:
-        """``(rows, features)``."""
+        """``(rows, width)``."""
         parts = [epsilon, c]
         if self.counts:
             parts.append((size.log() - self.size_scale[0]) / self.size_scale[1])
@@ -245,7 +268,8 @@ class _Generator(nn.Module):
         centre = F.embedding(condition, self.bias) + self.linear(epsilon) + self.out(self.body(torch.cat(parts, dim=1)))
         sd = self.log_sd.clamp(-6, 1).exp()
         if not self.counts:
-            return centre + sd * eta
+            d = self.numbers
+            return centre + (sd * eta if d == self.width else torch.cat([sd * eta[:, :d], eta[:, d:]], dim=1))
         # − σ²/2 keeps the mean of the log-normal noise at one
         return size * torch.softmax(centre, dim=1) * torch.exp((sd * eta - 0.5 * sd**2).clamp(max=6))
 
@@ -253,14 +277,14 @@ class _Generator(nn.Module):
 class _Critic(nn.Module):
     """Projection critic on standardised (log-normalised) rows."""
 
-    def __init__(self, layout: Layout, config: Cgan.Config) -> None:
+    def __init__(self, layout: Layout, config: Cgan.Config, inputs: int) -> None:
         super().__init__()
         self.counts = layout.space is Space.COUNTS
-        self.first = nn.Linear(layout.features, config.hidden)
+        self.first = nn.Linear(inputs, config.hidden)
         self.second = nn.Linear(config.hidden + 1, config.hidden)
         self.score = nn.Linear(config.hidden, 1)
         self.project = nn.Linear(max(width(layout), 1), config.hidden, bias=False)
-        for name, size in (("shift", layout.features), ("scale", layout.features), ("size_scale", 2)):
+        for name, size in (("shift", inputs), ("scale", inputs), ("size_scale", 2)):
             self.register_buffer(name, torch.empty(size))
         self.shift: Tensor
         self.scale: Tensor

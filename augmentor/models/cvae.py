@@ -1,8 +1,9 @@
-"""Conditional variational autoencoder: a latent per row, a decoder per condition, counts or continuous values out.
+"""Conditional variational autoencoder: a latent per row, a decoder per condition; counts, continuous values or mixed tables.
 
     z ~ q(z | x, c) = N(μ_φ(x, c), diag σ²_φ(x, c))
     counts       x_g ~ NB(mean = s · softmax_g(b_c + W h(z, c, log s)), θ_g · exp(v_g(h)))      s: library size
     continuous   x_g ~ N(b_cg + W_g h(z, c), σ²_g · exp(v_g(h)))
+    mixed        numbers as above, categories x_j ~ Categorical(softmax(b_cj + W_j h(z, c)))
     minimise     −E_q[log p(x | z, c)] + β·KL(q ‖ N(0, I))                                       (negative ELBO at β = 1)
 
 β rises over the first part of training. Afterwards the prior is replaced by a density fitted to the encoded training
@@ -38,7 +39,7 @@ class Cvae:
     """Conditional VAE with an ex-post latent density."""
 
     spec = Spec(
-        spaces=(Space.COUNTS, Space.CONTINUOUS),
+        spaces=(Space.COUNTS, Space.CONTINUOUS, Space.MIXED),
         standardised=True,
         draws_size=True,
         calibrated=True,

@@ -6,7 +6,7 @@
 
 With ``pairing = optimal`` noise and rows of a batch are matched, within condition, so that their squared distances are smallest:
 paths cross less and are straighter. The library size is a coordinate of the vector that flows, so it is drawn jointly with the
-state of the cell. With guidance γ the field is w_∅ + γ·(w_c − w_∅), where w_∅ saw no condition; γ = 1 is p(x | c) itself.
+state of the cell. Labels can be weighed, all at once or column by column: `nn/guidance.py`.
 
 Papers: Lipman et al. 2023, arXiv:2210.02747; Tong et al. 2024, arXiv:2302.00482 (minibatch optimal transport); Ho & Salimans 2022,
 arXiv:2207.12598 (guidance); Palma et al. 2025, arXiv:2407.11734 (flow matching of counts in latent space).
@@ -14,33 +14,32 @@ arXiv:2207.12598 (guidance); Palma et al. 2025, arXiv:2407.11734 (flow matching 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor, nn
+from torch import Tensor
 
 from augmentor.core import contract
 from augmentor.core.contract import Encoded, Given, Layout, Phase, Spec, Stage, State
 from augmentor.core.dataset import Matrix
 from augmentor.core.random import Stream
 from augmentor.core.space import Space
-from augmentor.nn.blocks import Residual, Waves, materialise
-from augmentor.nn.conditioning import Batch, conditions, width
+from augmentor.nn.blocks import materialise
+from augmentor.nn.conditioning import Batch, conditions
+from augmentor.nn.guidance import GuidedField, field_epochs
 from augmentor.nn.latents import Latents, rows_per_step
 from augmentor.nn.tensors import into_modules, of_module
-
-STEPS = 6000  # optimiser steps of the field by default: its loss is noisy, its network small
 
 
 class FlowMatching:
     """Conditional flow matching on the vectors of a codec."""
 
     spec = Spec(
-        spaces=(Space.COUNTS, Space.CONTINUOUS),
+        spaces=(Space.COUNTS, Space.CONTINUOUS, Space.MIXED),
         standardised=True,
         draws_size=True,
         calibrated=True,
@@ -60,8 +59,11 @@ class FlowMatching:
         pairing: Literal["independent", "optimal"] = Field(
             "independent", description="how noise and rows of a batch are paired within a condition"
         )
-        hide: float = Field(0.1, ge=0, lt=1, description="share of rows whose condition is hidden, for guidance")
-        guidance: float = Field(1.0, ge=0, le=20, description="γ; 1 draws p(x | c), more exaggerates the condition")
+        hide: float = Field(0.1, ge=0, lt=1, description="share of rows with hidden labels in training, for guidance")
+        guidance: float = Field(1.0, ge=0, le=20, description="γ; 1 draws p(x | c), more exaggerates the labels")
+        guidance_by: tuple[Annotated[float, Field(ge=0, le=20)], ...] | None = Field(
+            None, description="a weight for each label column, in their order, in the place of guidance"
+        )
         steps: int = Field(20, ge=1, le=1000, description="steps of Heun's method when drawing")
         epochs: int | None = Field(
             None,
@@ -76,9 +78,16 @@ class FlowMatching:
         self.layout, self.config = layout, config
         with torch.device("meta"):
             self.latents = Latents(layout, config.latent, config.hidden)
-            self.field = _Field(self.latents.dimensions, width(layout), config)
+            self.field = GuidedField(
+                layout,
+                self.latents.dimensions,
+                width=config.width,
+                blocks=config.blocks,
+                guidance=config.guidance,
+                guidance_by=config.guidance_by,
+            )
         self.batch_size = rows_per_step(layout, config.batch_size)
-        self.epochs = config.epochs or max(40, round(STEPS * self.batch_size / layout.rows))
+        self.epochs = config.epochs or field_epochs(layout, self.batch_size)
 
     @classmethod
     def build(cls, layout: Layout, config: Config) -> FlowMatching:
@@ -98,7 +107,10 @@ class FlowMatching:
             beta=config.beta, dropout=config.dropout, epochs=config.epochs, batch_size=config.batch_size
         )
         phase = Phase("velocity", self.field.parameters, self._loss, learning_rate=config.learning_rate)
-        return [codec, Stage("field", self.field, (phase,), self.epochs, self.batch_size, ema=0.995)]
+        return [
+            codec,
+            Stage("field", self.field, (phase,), self.epochs, self.batch_size, ema=0.995, reads=(self.latents,)),
+        ]
 
     def _loss(self, rows: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         end = self.latents.of(rows, generator)
@@ -106,7 +118,7 @@ class FlowMatching:
         if self.config.pairing == "optimal":
             start = start[_paired(start, end, rows.condition)]
         t = torch.rand(len(rows), 1, generator=generator, device=end.device)
-        seen = torch.rand(len(rows), 1, generator=generator, device=end.device) >= self.config.hide
+        seen = self.field.hidden(len(rows), self.config.hide, generator)
         velocity = self.field((1 - t) * start + t * end, t, rows.c, seen)
         return {"velocity": (velocity - (end - start)).square().mean()}
 
@@ -123,13 +135,7 @@ class FlowMatching:
         return self.latents.draw(u.numpy(), given, rng.child("noise"))
 
     def _velocity(self, u: Tensor, time: float, c: Tensor) -> Tensor:
-        t = torch.full((len(u), 1), time)
-        seen = torch.ones(len(u), 1, dtype=torch.bool)
-        conditioned = self.field(u, t, c, seen)
-        if self.config.guidance == 1:
-            return conditioned
-        free = self.field(u, t, c, ~seen)
-        return free + self.config.guidance * (conditioned - free)
+        return self.field.guided(u, torch.full((len(u), 1), time), c)
 
     def state(self) -> State:
         """Weights of the codec and of the field."""
@@ -138,20 +144,6 @@ class FlowMatching:
     def restore(self, state: State) -> None:
         """Take over the weights."""
         into_modules({"latents.": self.latents, "field.": self.field}, state, "the weights of flow_matching")
-
-
-class _Field(nn.Module):
-    """Velocity ``(rows, dimensions)`` at a place, a time and a condition that may be hidden."""
-
-    def __init__(self, dimensions: int, c: int, config: FlowMatching.Config) -> None:
-        super().__init__()
-        self.waves = Waves()
-        self.net = Residual(
-            dimensions, 2 * self.waves.count + c + 1, dimensions, width=config.width, blocks=config.blocks
-        )
-
-    def forward(self, u: Tensor, t: Tensor, c: Tensor, seen: Tensor) -> Tensor:
-        return self.net(u, torch.cat([self.waves(t), c * seen, seen.to(c.dtype)], dim=1))
 
 
 def _paired(start: Tensor, end: Tensor, condition: Tensor) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
     encoder      q(z | x, c) = N(μ(x, c), diag σ²(x, c)),   x log-normalised where it is counts
     counts       x_g ~ NB(mean = s · softmax_g(b_c + W h(z, c, log s)), θ_g · exp(v_g(h)))      s: library size
     continuous   x_g ~ N(b_cg + W_g h(z, c), σ²_g · exp(v_g(h)))
+    mixed        numbers as above, categories x_j ~ Categorical(softmax(b_cj + W_j h(z, c)))
 
 What a density in latent space is fitted to, and drawn from, is the vector ``v = (z, log s)`` for counts and ``z`` otherwise: the
 library size is modelled jointly with the latent, because a label's deep cells are not its shallow cells with more reads.
@@ -27,13 +28,14 @@ from augmentor.core.space import Space
 from augmentor.nn import likelihoods
 from augmentor.nn.blocks import Perceptron, dropout
 from augmentor.nn.conditioning import Batch, batch, conditions, width
+from augmentor.nn.mixed import Heads
 from augmentor.nn.profiles import label_profiles
 
 AT_ONCE = 1024  # rows encoded at a time
 
 
 class Codec(nn.Module):
-    """Encoder and decoder; the decoder's output layers hold one column per feature.
+    """Encoder and decoder; the decoder's output layers hold one column per feature, or per place of a mixed table.
 
     Args:
         layout: shapes and space of the rows.
@@ -46,14 +48,18 @@ class Codec(nn.Module):
         super().__init__()
         self.layout = layout
         self.counts = layout.space is Space.COUNTS
+        self.heads = Heads(layout) if layout.space is Space.MIXED else None
+        outputs, spreads = layout.features, layout.features
+        if self.heads is not None:
+            outputs, spreads = self.heads.width, len(self.heads.numbers)
         extra = width(layout) + int(self.counts)
         widths = (hidden,) * layers
-        self.encoder = Perceptron(layout.features + extra, widths)
+        self.encoder = Perceptron(outputs + extra, widths)
         self.posterior = nn.Linear(hidden, 2 * latent)
         self.decoder = Perceptron(latent + extra, widths)
-        self.centre = nn.Linear(hidden, layout.features, bias=False)
-        self.bias = nn.Parameter(torch.empty(layout.conditions, layout.features))
-        self.spread = nn.Linear(hidden, layout.features)
+        self.centre = nn.Linear(hidden, outputs, bias=False)
+        self.bias = nn.Parameter(torch.empty(layout.conditions, outputs))
+        self.spread = nn.Linear(hidden, spreads)
         self.size_scale: Tensor
         self.register_buffer("size_scale", torch.empty(2))
 
@@ -61,7 +67,7 @@ class Codec(nn.Module):
     def initialise(self, encoded: Encoded) -> None:
         """Output bias = log-profile of each label, scale = spread of each feature; materialised weights are expected."""
         nn.init.zeros_(self.spread.weight)  # dispersion starts at the gene's own
-        profile, spread = label_profiles(encoded)
+        profile, spread = label_profiles(encoded) if self.heads is None else self.heads.profiles(encoded)
         self.bias.copy_(torch.from_numpy(profile))
         self.spread.bias.copy_(torch.from_numpy(spread))
         if self.counts:
@@ -70,7 +76,7 @@ class Codec(nn.Module):
 
     def encode(self, rows: Batch, hidden_share: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance ``(rows, latent)``; ``hidden_share`` of the inputs is hidden."""
-        x, extra = rows.x, rows.c
+        x, extra = rows.x if self.heads is None else self.heads.encode(rows.x), rows.c
         if self.counts:
             x = torch.log1p(x / rows.size * self.size_scale[0].exp())
             extra = torch.cat([extra, self.standard_size(rows.size)], dim=1)
@@ -80,7 +86,7 @@ class Codec(nn.Module):
         return mean, log_variance.clamp(-10, 5)
 
     def decode(self, z: Tensor, c: Tensor, condition: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Centre (mean) and log spread (dispersion or variance) ``(rows, features)``."""
+        """Centre (mean, or logits of categories) and log spread (dispersion or variance) ``(rows, features)``."""
         if self.counts:
             c = torch.cat([c, self.standard_size(size)], dim=1)
         h = self.decoder(torch.cat([z, c], dim=1))
@@ -93,6 +99,8 @@ class Codec(nn.Module):
     def log_likelihood(self, rows: Batch, z: Tensor) -> Tensor:
         """``log p(x | z, c)`` of each row, ``(rows,)``."""
         centre, spread = self.decode(z, rows.c, rows.condition, rows.size)
+        if self.heads is not None:
+            return self.heads.log_likelihood(rows.x, centre, spread)
         density = likelihoods.negative_binomial if self.counts else likelihoods.gaussian
         return density(rows.x, centre, spread)
 
@@ -131,6 +139,8 @@ class Codec(nn.Module):
             torch.from_numpy(given.condition.astype(np.int64)),
             torch.from_numpy(given.sizes.astype(np.float32))[:, None],
         )
+        if self.heads is not None:
+            return self.heads.sample(centre, spread.numpy(), rng.numpy())
         sample = likelihoods.sample_negative_binomial if self.counts else likelihoods.sample_gaussian
         return sample(centre.numpy(), spread.numpy(), rng.numpy())
 

@@ -21,6 +21,8 @@ from augmentor.core.space import Space
 
 # Intensities whose largest value is this many times the typical one run over orders of magnitude.
 WIDE_RANGE = 50.0
+# Whole numbers of a mixed table are modelled as categories if they have at most so many values, each in 20 rows on average.
+FEW, FEW_ROWS = 10, 20
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,18 @@ def plan(dataset: Dataset, spec: Spec, *, pca: int | None = None) -> Plan:
     if space is Space.MIXED:
         if Space.MIXED not in spec.spaces:
             raise ConfigError(
-                "this model does not accept mixed tables (text columns or missing values); choose one that does, for "
+                "this model does not accept mixed tables (categories or missing values); choose one that does, for "
                 "example --model copula, or encode the columns as complete numbers first."
             )
-        if np.isnan(dataset.x).any():
-            steps.append(("missing", {}))
-        return Plan(tuple(steps))
+        if pca is not None:
+            raise ConfigError("pca needs continuous data, but this is a mixed table; leave pca out.")
+        few = _few_valued(dataset)
+        if few:
+            names = listed(dataset.schema.features[j] for j in few)
+            reasons.append(f"whole numbers of few different values are modelled as categories: {names}")
+        levels = dataset.schema.levels or ()
+        categories = sorted([*few, *(j for j, level in enumerate(levels) if level is not None)])
+        return Plan((("tabular", {"categories": categories, "scores": spec.standardised}),), tuple(reasons))
     if space is Space.COUNTS and Space.COUNTS not in spec.spaces:
         steps.append(("lognorm", {}))
         space = Space.LOG
@@ -85,6 +93,19 @@ def plan(dataset: Dataset, spec: Spec, *, pca: int | None = None) -> Plan:
             f"pca needs a model of continuous data, but this model takes {space} as they are; leave pca out."
         )
     return Plan(tuple(steps), tuple(reasons))
+
+
+def _few_valued(dataset: Dataset) -> list[int]:
+    """Number columns of a mixed table that are flags, grades or small counts: whole numbers of few different values."""
+    levels = dataset.schema.levels or (None,) * dataset.features
+    most = int(np.clip(len(dataset) // FEW_ROWS, 2, FEW))
+    found = []
+    for j in (j for j, level in enumerate(levels) if level is None):
+        values = np.unique(dataset.x[:, j])
+        values = values[~np.isnan(values)]
+        if len(values) <= most and np.array_equal(values, np.rint(values)):
+            found.append(j)
+    return found
 
 
 def _scale(x: Matrix) -> tuple[str | None, str]:
@@ -158,6 +179,11 @@ class Chain:
         for position, step in reversed(list(enumerate(self.steps))):
             x = step.inverse(x, size, None if rng is None else rng.child(position))
         return x
+
+    @property
+    def levels(self) -> tuple[int | None, ...] | None:
+        """Number of categories of every column that a mixed table has become; None for other data."""
+        return self.steps[-1].levels if self.space is Space.MIXED else None
 
     def state(self) -> State:
         """Everything fitted, as ``position.name.array``."""

@@ -101,7 +101,8 @@ def train(model: Trained, encoded: Encoded, rng: Stream, run: Run) -> Summary:
             loop.run_epochs()
         summary.history += loop.history
         summary.stages.append(loop.outcome())
-        stage.module.to("cpu").eval()
+        for module in (stage.module, *stage.reads):
+            module.to("cpu").eval()
         finished.append(_copy(stage.module))
         if stage.finish is not None:
             stage.finish(encoded, rng.child(stage.name, "finish"))
@@ -131,7 +132,8 @@ class _StageLoop:
             run,
             seconds,
         )
-        fabric.to_device(stage.module)
+        for module in (stage.module, *stage.reads):
+            fabric.to_device(module)
         training, validation = np.flatnonzero(~encoded.valid), np.flatnonzero(encoded.valid)
         self.training = Batches(encoded.take(training), stage.batch_size, fabric.device)
         judged = stage.validate is not None and validation.size > 0

@@ -26,6 +26,9 @@ def balance(
     use_raw: o.UseRaw = False,
     transpose: o.Transpose = False,
     space: o.Space = "auto",
+    categorical: o.Categorical = None,
+    numeric: o.Numeric = None,
+    ordered: o.Ordered = None,
     artifact: Annotated[
         Path | None, typer.Option(help="Use this fitted model instead of fitting one.", metavar="FILE")
     ] = None,
@@ -55,7 +58,7 @@ def balance(
     if not label:
         raise typer.BadParameter("balance needs --label: the column whose values are to be equally frequent.")
     outputs.check_rows(output, inputs=[data, artifact])
-    how = o.reading(label, group, layer, use_raw, transpose, space)
+    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered)
     wanted, chosen, limit = arguments.genes(genes), o.model_settings(ctx, settings), arguments.seconds(max_time)
 
     from augmentor import Augmentor, io, load

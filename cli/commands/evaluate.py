@@ -78,6 +78,9 @@ def evaluate(
         bool, typer.Option("--allow-overlap", help="Accept held-out rows that are also training rows.")
     ] = False,
     space: o.Space = "auto",
+    categorical: o.Categorical = None,
+    numeric: o.Numeric = None,
+    ordered: o.Ordered = None,
     json_file: Annotated[
         Path, typer.Option("--json", help="Report as JSON; - for stdout instead of the table.", metavar="FILE")
     ] = Path("report.json"),
@@ -146,7 +149,7 @@ def evaluate(
         outputs.check(figures, inputs=inputs, folder=True)
     limit, skipped = arguments.seconds(budget), arguments.comma_separated(skip)
     metrics: Any = arguments.comma_separated(only) or ("quick" if quick else "default")
-    how = o.reading(label, group, layer, use_raw, transpose, space)
+    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered)
 
     from augmentor import evaluate as judge
     from augmentor import io

@@ -25,11 +25,21 @@ def fit(
     ctx: typer.Context,
     data: o.Data,
     label: o.Label = None,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(
+            help="More rows of the same genes, without labels, to learn from; rows of DATA with an empty label are used anyway.",
+            metavar="FILE",
+        ),
+    ] = None,
     group: o.Group = None,
     layer: o.Layer = None,
     use_raw: o.UseRaw = False,
     transpose: o.Transpose = False,
     space: o.Space = "auto",
+    categorical: o.Categorical = None,
+    numeric: o.Numeric = None,
+    ordered: o.Ordered = None,
     backed: Annotated[
         bool, typer.Option("--backed", help="Read from disk in blocks; only the genes of --genes N are loaded.")
     ] = False,
@@ -64,7 +74,7 @@ def fit(
     """
     terminal: Terminal = ctx.obj
     outputs.check(output, inputs=[data])
-    how = o.reading(label, group, layer, use_raw, transpose, space)
+    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered)
     wanted, chosen, limit = arguments.genes(genes), o.model_settings(ctx, settings), arguments.seconds(max_time)
 
     from augmentor import Augmentor, io
@@ -87,6 +97,7 @@ def fit(
         terminal.note(o.memory_note(count, len(rows.schema.features), wanted))
         augmentor = Augmentor(model, seed=seed, device=device, **chosen).fit(
             rows,
+            unlabelled=unlabelled,
             genes=wanted,
             holdout=0.0 if no_holdout else holdout,
             min_label_rows=min_label_rows,

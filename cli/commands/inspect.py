@@ -61,6 +61,10 @@ def card(artifact: Path, manifest: Manifest) -> str:
         ),
     ]
     lines += [_line("labels", f"{name}: {o.rows_of(counts, most=40)}") for name, counts in manifest.data.labels.items()]
+    if split.inferred is not None:
+        given = {name: own["inferred"] for name, own in split.inferred["labels"].items()}
+        used = f"{split.inferred['used']:,} of {split.inferred['offered']:,} rows without one"
+        lines.append(_line("inferred", f"labels of {used}: {o.rows_of(given, most=40)}"))
     if manifest.choice is not None:
         lines += ["", *_choice(manifest.choice)]
     stages: Any = manifest.training.get("stages", [])

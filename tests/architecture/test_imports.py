@@ -38,9 +38,10 @@ TABLE: dict[str, tuple[str, ...]] = {
     # models and training: training is imported inside `fit`, models only by registry name
     "augmentor.splitting": ("augmentor.core",),
     "augmentor.fitted": ("augmentor.core", "augmentor.preprocess", "augmentor.parts", "augmentor.artifact"),
+    "augmentor.unlabelled": ("augmentor.core", "augmentor.preprocess", "augmentor.parts"),
     "augmentor.fitting": (
         *("augmentor.core", "augmentor.preprocess", "augmentor.parts", "augmentor.artifact", "augmentor.training"),
-        *("augmentor.fitted", "augmentor.splitting", "augmentor.__version__"),
+        *("augmentor.fitted", "augmentor.splitting", "augmentor.unlabelled", "augmentor.__version__"),
     ),
     "augmentor.sampling": ("augmentor.core", "augmentor.preprocess", "augmentor.fitted"),
     "augmentor.balancing": ("augmentor.core", "augmentor.fitted", "augmentor.sampling"),

@@ -60,8 +60,16 @@ def drawn_like(fitted: Fitted, real: Dataset) -> Dataset:
 
 
 def names(dataset: Dataset) -> np.ndarray:
-    """Label of every row; ``all`` without labels."""
-    return dataset.labels().astype(str) if dataset.schema.labels else np.full(len(dataset), "all")
+    """Label combination of every row; ``all`` without labels."""
+    columns = [dataset.labels(i).astype(str) for i in range(len(dataset.schema.labels))]
+    return np.array(
+        ["|".join(row) or "all" for row in zip(*columns, strict=True)] if columns else ["all"] * len(dataset)
+    )
+
+
+def classes(dataset: Dataset) -> np.ndarray:
+    """Position of every row's label combination among those present, in the order of their names."""
+    return np.unique(names(dataset), return_inverse=True)[1]
 
 
 def beats_the_floor(fitted: Fitted, whole: Dataset, moment: str, most: float) -> None:
@@ -70,12 +78,12 @@ def beats_the_floor(fitted: Fitted, whole: Dataset, moment: str, most: float) ->
     A generator that ignores labels scores about 1, training rows drawn again 0.05 (counts) to 0.2 (83 tumours).
     """
     real = small_data.frequent(whole)
-    codes, x = real.codes[:, 0], small_data.logged(real)
+    codes, x = classes(real), small_data.logged(real)
     rows = drawn_like(fitted, real)
     permuted = Stream(0).child("floor").numpy().permutation(codes)
     truth, ours, floor = (
         small_data.moments(values, of)[moment]
-        for values, of in ((x, codes), (small_data.logged(rows), rows.codes[:, 0]), (x, permuted))
+        for values, of in ((x, codes), (small_data.logged(rows), classes(rows)), (x, permuted))
     )
     error, worst = np.abs(ours - truth).mean(), np.abs(floor - truth).mean()
     assert error <= most * worst, f"error of class {moment} {error:.4f}, with permuted labels {worst:.4f}"
@@ -89,6 +97,9 @@ def check_rows(rows: Dataset, real: Dataset) -> None:
     assert rows.x.dtype == np.float32
     assert sparse.issparse(rows.x) == sparse.issparse(real.x)
     x = as_dense(rows.x)
+    if real.schema.space is Space.MIXED:
+        check_table(rows, real)
+        return
     assert np.isfinite(x).all()
     assert not sparse.issparse(rows.x) or (rows.x.data != 0).all()
     if real.schema.space is Space.COUNTS:
@@ -101,6 +112,21 @@ def check_rows(rows: Dataset, real: Dataset) -> None:
         assert real.schema.space is not Space.LOG or x.min() >= 0
         assert low - 2 * spread <= x.min()
         assert x.max() <= high + 2 * spread
+
+
+def check_table(rows: Dataset, real: Dataset) -> None:
+    """Assert that every column of a mixed table has only values that could be in the real one."""
+    for name, ours, theirs, levels in zip(
+        real.schema.features, rows.x.T, real.x.T, real.schema.levels or (None,) * real.features, strict=True
+    ):
+        assert np.isnan(theirs).any() or not np.isnan(ours).any(), f"{name} is missing, which it never is in real rows"
+        present, known = ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
+        if levels is not None:
+            assert np.isin(present, known).all(), f"{name} has categories that no real row has"
+        elif present.size:
+            assert known.min() <= present.min() <= present.max() <= known.max(), name
+            whole = np.array_equal(known, np.rint(known))
+            assert not whole or np.array_equal(present, np.rint(present)), f"{name} is not whole"
 
 
 def same_state(a: State, b: State) -> None:

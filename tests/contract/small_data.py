@@ -8,6 +8,7 @@ from typing import Any
 
 import augmentor_data
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -33,8 +34,10 @@ def small(name: str) -> Dataset:
     """Return the small data set of a space.
 
     ``counts``: 300 cells x 120 genes of PBMC3k, sparse, one label with 2 rows. ``log``: the same, log-normalised.
-    ``continuous``: 83 tumours x 60 genes of Khan, dense. ``wide``: ``counts`` with 2,000 genes.
+    ``continuous``: 83 tumours x 60 genes of Khan, dense. ``wide``: ``counts`` with 2,000 genes. ``mixed``: see `table`.
     """
+    if name == "mixed":
+        return io.from_frame(table(), label=["diagnosis", "skin"])
     if name == "log":
         counts = small("counts")
         schema = counts.schema.model_copy(update={"space": Space.LOG, "dtype": "float32", "integer": False})
@@ -47,6 +50,32 @@ def small(name: str) -> Dataset:
     rows = np.concatenate([np.flatnonzero(labels == label)[:n] for label, n in CELLS.items()])
     cells = whole.take(np.sort(rows))
     return cells.select(genes.select(cells, 2000 if name == "wide" else 120))
+
+
+def table() -> pd.DataFrame:
+    """Breast tumours of scikit-learn as a clinic would keep them: 300 rows of numbers, whole numbers, flags, categories and gaps."""
+    from sklearn.datasets import load_breast_cancer
+
+    whole = load_breast_cancer(as_frame=True)
+    real, rng = whole.frame.iloc[:300].reset_index(drop=True), np.random.default_rng(0)
+    shape = pd.qcut(real["mean compactness"], 3, labels=["round", "oval", "star, ragged"]).astype(object)
+    return pd.DataFrame(
+        {
+            "radius": real["mean radius"],
+            "texture": real["mean texture"].mask(rng.random(300) < 0.15),
+            "area": np.rint(real["mean area"]).astype(np.int64),
+            "symmetry": real["mean symmetry"].round(2).astype(np.float32),
+            "concavity": np.where(real["mean concavity"] < 0.06, 0, real["mean concavity"]),
+            "grade": pd.qcut(real["worst texture"], 4, labels=False) + 1,
+            "nodes": pd.Series(rng.poisson(1 + real["worst area"] / 400).astype(float)).mask(rng.random(300) < 0.1),
+            "large": real["worst area"] > real["worst area"].median(),
+            "shape": shape.mask(rng.random(300) < 0.1, None),
+            "stage": pd.cut(real["worst radius"], [0, 13, 17, 22, 99], labels=["I", "II", "III", "IV"], ordered=True),
+            "site": rng.choice(["left", "right"], 300),
+            "skin": np.where(real["worst smoothness"] > real["worst smoothness"].median(), "rough", "smooth"),
+            "diagnosis": whole.target_names[real["target"]],
+        }
+    )
 
 
 def settings(model: str, table: dict[bool, dict[str, Any]]) -> dict[str, Any]:
@@ -85,6 +114,7 @@ def encoded(model: str, data: str) -> Encoded:
         categories=tuple(len(column.categories) for column in dataset.schema.labels),
         combinations=tuple(tuple(int(code) for code in codes) for codes in combinations),
         rows=len(dataset),
+        levels=steps.levels,
     )
     given = Given(condition.ravel().astype(np.intp), dataset.codes, np.zeros((len(dataset), 0)), size)
     return Encoded(x, given, np.zeros(len(dataset), dtype=bool), layout)
@@ -97,8 +127,18 @@ def changed(dataset: Dataset, values: NDArray[np.float32]) -> Dataset:
 
 
 def logged(dataset: Dataset) -> NDArray[np.float64]:
-    """Rows on the scale on which they are compared: counts log-normalised to 1,000, others as they are."""
+    """Rows on the scale on which they are compared: counts log-normalised to 1,000, others as they are.
+
+    Columns of a mixed table: numbers in units of their spread, categories one-hot, and an indicator of missing values.
+    """
     x = as_dense(dataset.x).astype(np.float64)
+    if dataset.schema.space is Space.MIXED:
+        spread = dict(zip(small("mixed").schema.features, np.nanstd(small("mixed").x, axis=0), strict=True))
+        parts = [np.isnan(x)]
+        for values, name, levels in zip(x.T, dataset.schema.features, dataset.schema.levels or (), strict=True):
+            number = np.nan_to_num(values[:, None]) / spread[name]
+            parts.append(number if levels is None else values[:, None] == np.arange(len(levels)))
+        return np.hstack(parts).astype(np.float64)
     return np.log1p(x / x.sum(axis=1, keepdims=True) * 1000) if dataset.schema.space is Space.COUNTS else x
 
 
@@ -112,7 +152,20 @@ def moments(x: NDArray[np.float64], codes: NDArray[np.int32]) -> dict[str, NDArr
     }
 
 
+def margins(dataset: Dataset, classes: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
+    """Deciles of numbers in units of their spread, shares of categories and of missing values: one row per class."""
+    spread = np.nanstd(small("mixed").x, axis=0)
+    numbers, shares, missing = [], [], []
+    for part in (dataset.x[classes == c] for c in np.unique(classes)):
+        missing.append(np.isnan(part).mean(axis=0))
+        columns = list(zip(part.T, spread, dataset.schema.levels or (), strict=True))
+        tenths = np.arange(0.1, 0.95, 0.1)
+        numbers.append([np.nanquantile(v, tenths) / sd for v, sd, levels in columns if levels is None])
+        shares.append(np.hstack([[(v == k).mean() for k in range(len(levels))] for v, _, levels in columns if levels]))
+    return {"numbers": np.array(numbers), "categories": np.array(shares), "missing": np.array(missing)}
+
+
 def frequent(dataset: Dataset) -> Dataset:
     """The rows of labels with enough rows to be compared."""
-    counts = np.bincount(dataset.codes[:, 0], minlength=len(dataset.schema.labels[0].categories))
-    return dataset.take(counts[dataset.codes[:, 0]] >= FEWEST)
+    _, inverse, counts = np.unique(dataset.codes, axis=0, return_inverse=True, return_counts=True)
+    return dataset.take(counts[inverse.ravel()] >= FEWEST)

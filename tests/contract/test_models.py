@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import small_data
 from model_checks import (
     beats_the_floor,
     check_rows,
+    classes,
     drawn_like,
+    names,
     resident_bytes,
     same_rows,
     same_state,
@@ -43,7 +46,7 @@ GAPS: dict[tuple[str, str | None, str], str] = {
     ("gaussian", "log", "learns_zero_fractions"): "a Gaussian has no atom at zero; fit log data with calibrate=True",
 }
 
-DATA = ("counts", "log", "continuous")
+DATA = ("counts", "log", "continuous", "mixed")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -54,6 +57,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = []
     for model, name in itertools.product(MODELS.names(), data):
         if trained_only and not MODELS.get(model).spec.trained:
+            continue
+        if (name == "mixed" or check.endswith("mixed_table")) and Space.MIXED not in MODELS.get(model).spec.spaces:
             continue
         gap = GAPS.get((model, name, check))
         marks = [pytest.mark.xfail(strict=True, reason=gap)] if gap else []
@@ -173,7 +178,8 @@ def test_same_seed_same_rows_other_seed_other_rows(model: str, data: str) -> Non
     fitted = small_data.fitted(model, data)
     wanted = plan(fitted, 60)
     same_rows(draw(fitted, wanted, 3), draw(fitted, wanted, 3))
-    assert not np.array_equal(as_dense(draw(fitted, wanted, 3).x), as_dense(draw(fitted, wanted, 4).x))
+    ours, others = (as_dense(draw(fitted, wanted, seed).x) for seed in (3, 4))
+    assert not np.array_equal(ours, others, equal_nan=True)
 
 
 def test_rows_of_other_seeds_and_blocks_are_unrelated(model: str, data: str) -> None:
@@ -198,7 +204,8 @@ def test_another_seed_is_another_fit_or_the_same_rows_kept(model: str, data: str
     if MODELS.get(model).spec.trained:
         a, b = once.model.state(), other.model.state()
         assert any(a[name].shape != b[name].shape or not np.array_equal(a[name], b[name]) for name in a)
-    assert not np.array_equal(as_dense(draw(once, plan(once, 60), 0).x), as_dense(draw(other, plan(other, 60), 1).x))
+    ours, others = (as_dense(draw(f, plan(f, 60), i).x) for i, f in enumerate((once, other)))
+    assert not np.array_equal(ours, others, equal_nan=True)
 
 
 def test_any_chunking_gives_the_same_rows(model: str, data: str) -> None:
@@ -234,7 +241,7 @@ def test_labels_are_exact(model: str, data: str) -> None:
     fitted = small_data.fitted(model, data)
     wanted = dict(zip(fitted.conditions, (3, 0, 17, 1, 8), strict=False))
     rows = draw(fitted, plan(fitted, wanted), 0)
-    found = dict(zip(*np.unique(rows.labels().astype(str), return_counts=True), strict=True))
+    found = dict(zip(*np.unique(names(rows), return_counts=True), strict=True))
     assert found == {label: n for label, n in wanted.items() if n}
 
 
@@ -257,9 +264,8 @@ def test_unseen_label_is_refused_by_name(model: str, data: str) -> None:
 def test_rows_obey_their_label(model: str, data: str) -> None:
     """The mean of the rows drawn for a label is nearest to that label's training mean."""
     fitted, real = small_data.bare(model, data), small_data.frequent(small(data))
-    centres = small_data.moments(small_data.logged(real), real.codes[:, 0])["means"]
-    for position, code in enumerate(np.unique(real.codes)):
-        label = real.schema.labels[0].categories[code]
+    centres = small_data.moments(small_data.logged(real), classes(real))["means"]
+    for position, label in enumerate(np.unique(names(real))):
         rows = draw(fitted, plan(fitted, {label: 60}), 0)
         distance = ((small_data.logged(rows).mean(axis=0) - centres) ** 2).sum(axis=1)
         assert distance.argmin() == position, f"rows drawn as '{label}' look like another label"
@@ -296,10 +302,23 @@ def test_learns_zero_fractions(model: str, data: str) -> None:
     beats_the_floor(small_data.fitted(model, data), small(data), "zeros", 0.6)
 
 
+def test_learns_margins_of_a_mixed_table(model: str) -> None:
+    """Numbers, categories and missing values each on their own account: learning one does not hide another."""
+    real = small_data.frequent(small("mixed"))
+    truth = small_data.margins(real, classes(real))
+    ours = small_data.margins(*((rows := drawn_like(small_data.bare(model, "mixed"), real)), classes(rows)))
+    floor = small_data.margins(real, Stream(0).child("floor").numpy().permutation(classes(real)))
+    for kind in ("numbers", "categories"):
+        error, worst = (np.abs(found[kind] - truth[kind]).mean() for found in (ours, floor))
+        assert error <= 0.6 * worst, f"error of {kind} {error:.4f}, with permuted labels {worst:.4f}"
+    # missing at random, so permuted labels are no floor: a share of a tenth in 43 to 107 rows has an sd of about 0.04
+    assert np.abs(ours["missing"] - truth["missing"]).mean() < 0.04
+
+
 def test_within_class_variance(model: str, data: str) -> None:
     fitted, real = small_data.fitted(model, data), small_data.frequent(small(data))
     rows = drawn_like(fitted, real)
-    ours, theirs = (small_data.moments(small_data.logged(d), d.codes[:, 0])["variances"] for d in (rows, real))
+    ours, theirs = (small_data.moments(small_data.logged(d), classes(d))["variances"] for d in (rows, real))
     assert 0.5 <= ours.mean() / theirs.mean() <= 2
 
 
@@ -347,10 +366,10 @@ def test_one_feature(model: str, data: str) -> None:
 
 
 def test_one_label(model: str, data: str) -> None:
-    dataset = small(data).take(small(data).codes[:, 0] == small(data).codes[0, 0])
+    dataset = small(data).take(names(small(data)) == names(small(data))[0])
     rows = drawn_like(fit_to(dataset, model), dataset)
     check_rows(rows, dataset)
-    assert set(rows.labels()) == set(dataset.labels())
+    assert set(names(rows)) == set(names(dataset))
 
 
 def test_no_label(model: str, data: str) -> None:
@@ -375,35 +394,34 @@ def test_constant_feature(model: str, data: str) -> None:
     dataset = small_data.changed(small(data), values)
     rows = drawn_like(fit_to(dataset, model), dataset)
     check_rows(rows, dataset)
-    if data == "continuous":
+    if data in ("continuous", "mixed"):
         np.testing.assert_allclose(as_dense(rows.x)[:, 1], 2, rtol=1e-5)
 
 
 def test_duplicate_rows(model: str, data: str) -> None:
     """Every label is one row, many times: nothing varies, no covariance is regular."""
-    first = np.unique(small(data).codes[:, 0], return_index=True)[1]
+    first = np.unique(names(small(data)), return_index=True)[1]
     dataset = small(data).take(np.repeat(first, 12))
     check_rows(drawn_like(fit_to(dataset, model), dataset), dataset)
 
 
 def test_fewer_rows_than_a_batch(model: str, data: str) -> None:
-    codes = small(data).codes[:, 0]
+    codes = classes(small(data))
     few = np.concatenate([np.flatnonzero(codes == code)[:3] for code in np.unique(codes)[:2]])
     dataset = small(data).take(few)
     check_rows(drawn_like(fit_to(dataset, model), dataset), dataset)
 
 
 def test_a_label_of_one_row_is_kept_on_request(model: str, data: str) -> None:
-    codes = small(data).codes[:, 0]
-    lonely = int(codes.max())
-    dataset = small(data).take(np.append(np.flatnonzero(codes != lonely), np.flatnonzero(codes == lonely)[0]))
-    label = dataset.schema.labels[0].categories[lonely]
-    with pytest.raises(LabelError, match=f"label '{label}' has 1 row"):
+    codes = names(small(data))
+    label = str(np.unique(codes)[-1])
+    dataset = small(data).take(np.append(np.flatnonzero(codes != label), np.flatnonzero(codes == label)[0]))
+    with pytest.raises(LabelError, match=re.escape(f"label '{label}' has 1 row")):
         fit_to(dataset, model)
     fitted = fit_to(dataset, model, rare="keep")
     rows = draw(fitted, plan(fitted, {label: 20}), 0)
     check_rows(rows, dataset)
-    assert set(rows.labels()) == {label}
+    assert set(names(rows)) == {label}
 
 
 def test_missing_values_are_refused_or_modelled_as_declared(model: str) -> None:

@@ -259,9 +259,56 @@ def test_pca_puts_the_residual_variance_back() -> None:
     assert_allclose(step.inverse(y, None, Stream(0)).var(axis=0), x.var(axis=0), rtol=0.12)
 
 
-def test_missing_values_are_one_more_value() -> None:
-    x = np.array([[1, np.nan, np.nan], [3, 2, np.nan]], dtype=np.float32)
-    step, _ = fitted("missing", x)
+def columns() -> Values:
+    """60 rows: a number with gaps, a category with gaps, whole numbers with ties, one decimal, a column without values."""
+    rng = Stream(5).numpy()
+    x = np.column_stack(
+        [rng.normal(size=60), rng.integers(0, 3, 60), rng.poisson(2, 60), rng.normal(120, 9, 60).round(1), np.zeros(60)]
+    )
+    x[::4, 0], x[::5, 1], x[:, 4] = np.nan, np.nan, np.nan
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("scores", [False, True])
+def test_tabular_makes_complete_rows_and_gives_them_back(scores: bool) -> None:
+    x = columns()
+    step, _ = fitted("tabular", x, categories=(1,), scores=scores)
     y = step.forward(x, None)
+    assert step.levels == (None, 4, None, None, None, 2, 2)
     assert np.isfinite(y).all()
-    assert_array_equal(step.inverse(y, None), x)
+    assert_array_equal(y[:, 1], np.where(np.isnan(x[:, 1]), 3, x[:, 1]))
+    assert_array_equal(y[:, 5:] == 1, np.isnan(x[:, [0, 4]]))
+    assert_allclose(step.inverse(y, None), x, atol=1e-6)
+
+
+def test_tabular_scores_are_normal_whatever_the_ties() -> None:
+    """Ties are spread over their step: 60 scores of 7 different values have the mean and variance of a normal sample."""
+    step, _ = fitted("tabular", columns(), categories=(1,), scores=True)
+    y = step.forward(columns(), None)
+    for j in (0, 2, 3):
+        assert abs(y[:, j].mean()) < 0.3 and 0.7 < y[:, j].std() < 1.3
+        assert len(np.unique(y[:, j])) > 40
+
+
+@pytest.mark.parametrize("scores", [False, True])
+def test_tabular_gives_valid_values_whatever_is_drawn(scores: bool) -> None:
+    x = columns()
+    step, _ = fitted("tabular", x, categories=(1,), scores=scores)
+    drawn = np.tile(np.linspace(-9, 140, 400, dtype=np.float32)[:, None], (1, 7))
+    drawn[:, 5:] = np.array([0, 1], dtype=np.float32)
+    back = step.inverse(drawn, None)
+    for j, values in enumerate(back.T):
+        known = x[~np.isnan(x[:, j]), j]
+        present = values[~np.isnan(values)]
+        assert present.size == 0 or (known.min() <= present.min() and present.max() <= known.max())
+    assert set(np.unique(back[~np.isnan(back[:, 1]), 1])) <= {0, 1, 2}
+    assert_array_equal(back[:, 2], np.rint(back[:, 2]))
+    assert_allclose(back[:, 3], back[:, 3].astype(np.float64).round(1), atol=1e-5)
+    assert np.isnan(back[:, 4]).all() and not np.isnan(back[:, [0, 2, 3]]).any()
+
+
+def test_tabular_without_gaps_or_categories_changes_nothing() -> None:
+    x = example("tabular")
+    step, _ = fitted("tabular", x)
+    assert_array_equal(step.forward(x, None), x)
+    assert step.levels == (None,) * 8

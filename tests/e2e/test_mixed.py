@@ -88,6 +88,51 @@ def test_fit_sample_evaluate(augment: Augment, table: pd.DataFrame, space: tuple
     assert scores["contingency.tables"]["value"] is not None
 
 
+@pytest.mark.parametrize("model", ["cvae", "cgan", "smote"])
+def test_models_with_networks_and_neighbours_keep_types(augment: Augment, table: pd.DataFrame, model: str) -> None:
+    fast = () if model == "smote" else ("--set", "epochs=10")
+    assert augment("-q", "fit", "p.csv", "-l", "disease", "-m", model, *fast).code == 0
+    assert augment("-q", "sample", "-n", 200, "-o", "syn.csv").code == 0
+    made = _read("syn.csv")
+    features = [name for name in table.columns if name != "disease"]
+    assert [name for name in made.columns if name in features] == features
+    for name, kind in TYPES.items():
+        assert str(made[name].dtype) == kind
+        assert made[name].min() >= table[name].min() and made[name].max() <= table[name].max()
+    assert (made["pressure"].round(1) == made["pressure"]).all()
+    for name in TEXTS:
+        assert set(made[name].dropna()) <= set(table[name].dropna())
+    gaps = made[features].isna().any()
+    assert set(gaps.index[gaps]) == {"vessels", "thal"}
+
+
+def test_types_are_overridden(augment: Augment, table: pd.DataFrame) -> None:
+    """Children as a category, the ward's code as a number, wards of an order; evaluate reads the table as fit did."""
+    types = ("--categorical", "children", "--ordered", "thal=normal,fixed defect", "--numeric", "pressure")
+    refused = augment("-q", "fit", "p.csv", "-l", "disease", "-m", "copula", *types)
+    assert refused.code == 1 and "--ordered 'thal' does not name all values" in refused.err
+    assert "reversable, late is not among normal, fixed defect" in refused.err
+    refused = augment("-q", "fit", "p.csv", "-l", "disease", "-m", "copula", "--numeric", "gender")
+    assert refused.code == 1 and "--numeric 'gender' of p.csv must hold numbers" in refused.err
+    types = ("--categorical", "children", "--ordered", "gender=male,female")
+    fit = augment("fit", "p.csv", "-l", "disease", "-m", "copula", *types)
+    assert fit.code == 0 and "categories are gender, children, smoker, thal, ward, ÖPNV" in fit.err
+    assert augment("-q", "sample", "-n", 200, "-o", "syn.csv").code == 0
+    assert _read("syn.csv")["children"].dtype == np.int64
+    ended = augment("evaluate", "syn.csv", "--real", "p.csv", "-l", "disease", *types, *JUDGED)
+    assert ended.code == 0, ended.err
+    scores = json.loads(Path("report.json").read_text(encoding="utf-8"))["scores"]
+    assert scores["validity"]["value"] == 0.0
+    assert scores["shape.columns"]["detail"]["columns"]["children"] > 0.7
+
+
+def test_auto_chooses_among_models_of_mixed_tables(augment: Augment, here: Path) -> None:
+    patients(260).to_csv("p.csv", index=False)
+    ended = augment("fit", "p.csv", "-l", "disease", "--max-time", "4s")
+    assert ended.code == 0 and "chosen" in ended.err, ended.err
+    assert augment("-q", "sample", "-n", 50, "-o", "syn.csv").code == 0
+
+
 def test_a_table_that_another_tool_wrote(augment: Augment, table: pd.DataFrame) -> None:
     """Other order of columns, a lost and an unknown category, a code that lost its zero, a filled gap, fractions."""
     made = patients(120, seed=5).sample(frac=1, axis=1, random_state=0)
@@ -134,11 +179,8 @@ def test_parquet_keeps_categories(augment: Augment, here: Path) -> None:
     assert set(made["ward"]) == {"01", "02", "10"}
 
 
-@pytest.mark.parametrize("model", ["gaussian", "smote"])
-def test_models_of_matrices_refuse_a_mixed_table_in_one_sentence(
-    augment: Augment, table: pd.DataFrame, model: str
-) -> None:
-    ended = augment("-q", "fit", "p.csv", "-l", "disease", "-m", model)
+def test_models_of_matrices_refuse_a_mixed_table_in_one_sentence(augment: Augment, table: pd.DataFrame) -> None:
+    ended = augment("-q", "fit", "p.csv", "-l", "disease", "-m", "gaussian")
     assert ended.code == 1 and "does not accept mixed tables" in ended.err and "--model copula" in ended.err
     assert ended.err.count("error:") == 1 and not Path("model.augment").exists()
 

@@ -59,8 +59,13 @@ def _empty_cell(data: anndata.AnnData) -> anndata.AnnData:
     return anndata.AnnData(sparse.csr_matrix(x), data.obs, data.var)
 
 
-def _missing_labels(data: anndata.AnnData) -> anndata.AnnData:
-    data.obs.loc[data.obs_names[:3], "celltype"] = np.nan
+def _no_labels(data: anndata.AnnData) -> anndata.AnnData:
+    data.obs["celltype"] = data.obs["celltype"].where(np.zeros(len(data), dtype=bool))
+    return data
+
+
+def _one_label_and_gaps(data: anndata.AnnData) -> anndata.AnnData:
+    data.obs["celltype"] = np.where(data.obs["celltype"] == "B", "B", None)
     return data
 
 
@@ -82,10 +87,22 @@ def _single_row_label(data: anndata.AnnData) -> anndata.AnnData:
         (_empty_cell, (), ["1 all-zero row", "row 5"]),
         (lambda data: data[:0], (), ["0 rows"]),
         (lambda data: data[:, :0], (), ["0 features"]),
-        (_missing_labels, (), ["'celltype' is missing in 3 of 400 rows"]),
+        (_no_labels, (), ["'celltype' is missing in 400 of 400 rows"]),
+        (_one_label_and_gaps, (), ["250 rows have no label", "only one label ('B')"]),
         (_single_row_label, (), ["label 'Megakaryocyte' has 1 row", "--rare keep"]),
     ],
-    ids=["negative", "nan", "inf", "duplicates", "empty cell", "no rows", "no genes", "missing labels", "single row"],
+    ids=[
+        "negative",
+        "nan",
+        "inf",
+        "duplicates",
+        "empty cell",
+        "no rows",
+        "no genes",
+        "no labels",
+        "one label and gaps",
+        "single row",
+    ],
 )
 def test_data_that_cannot_be_used(
     spoil: Spoil, flags: tuple[str, ...], said: list[str], augment: Augment, here: Path, small: anndata.AnnData

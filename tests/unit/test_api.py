@@ -335,3 +335,18 @@ def test_real_rows_are_given_one_way(fitted: Augmentor) -> None:
     for wrong in ({}, {"real": CELLS, "train": CELLS}):
         with pytest.raises(ConfigError, match="either as real=, or as train="):
             evaluate(synthetic, **wrong, **QUICK)
+
+
+def test_balance_keeps_the_categories_of_a_table_that_lacks_one_of_the_models() -> None:
+    whole = pd.DataFrame(
+        {"x": np.arange(40.0), "site": np.repeat(["a", "b", "c"], [4, 18, 18]), "state": ["s", "t", "s", "s"] * 10}
+    )
+    fitted = Augmentor("copula").fit(whole, label="state", holdout=0.0)
+    part = whole[whole["site"] != "a"].reset_index(drop=True)
+    both = fitted.balance(part, label="state")
+    real = both[~both["synthetic"]]
+    assert real["site"].astype(str).tolist() == part["site"].tolist()
+    with pytest.raises(SchemaMismatch, match=r"column 'site' has 1 categories that the model does not know \(z\)"):
+        fitted.balance(part.assign(site=["z", *part["site"][1:]]), label="state")
+    with pytest.raises(SchemaMismatch, match="column 'site' holds numbers, but the model learned it as categories"):
+        fitted.balance(part.assign(site=np.arange(len(part)) + 0.5), label="state", space="mixed")

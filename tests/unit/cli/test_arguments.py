@@ -84,3 +84,14 @@ def test_numbers_of_genes() -> None:
     assert arguments.genes("2000") == 2000
     with pytest.raises(typer.BadParameter, match="number or all"):
         arguments.genes("many")
+
+
+def test_orders_are_values_of_a_column() -> None:
+    words = ["stage=I,II,III", 'thal=normal, "reversable, late"']
+    assert arguments.ordered(words) == {"stage": ["I", "II", "III"], "thal": ["normal", "reversable, late"]}
+
+
+@pytest.mark.parametrize("words", [["stage"], ["=a,b"], ["stage=a,b", "stage=b,a"]])
+def test_orders_that_cannot_be_are_usage_errors(words: list[str]) -> None:
+    with pytest.raises(typer.BadParameter, match=r"stage|COLUMN"):
+        arguments.ordered(words)

@@ -112,6 +112,6 @@ def test_noise_is_a_tenth_of_the_spread_within_the_label() -> None:
 
 
 def test_arms_that_do_not_take_the_space_are_left_out_and_unknown_ones_refused() -> None:
-    assert list(arms.generators(["copula"], Space.MIXED)) == ["duplicate", "copula"]
+    assert list(arms.generators(["copula"], Space.MIXED)) == ["duplicate", "smote", "copula"]
     with pytest.raises(ConfigError, match=r"'copla' is not a model\. Did you mean 'copula'"):
         arms.generators(["copla"], Space.COUNTS)

@@ -158,7 +158,7 @@ def test_cvae_encodes_rows_of_different_states_apart() -> None:
     x = np.repeat([-2.0, 2.0], 150)[:, None] * np.ones(6) + GENERATOR.normal(size=(300, 6))
     data = encoded(x)
     model: Any = fitted("cvae", data, epochs=30, latent=2)
-    mean, variance = model.encode(data)
+    mean, variance = model.net.vectors(data)
     assert mean.shape == variance.shape == (300, 2)
     assert (variance > 0).all()
     direction = mean[150:].mean(axis=0) - mean[:150].mean(axis=0)

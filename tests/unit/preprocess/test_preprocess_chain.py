@@ -117,8 +117,17 @@ def test_spaces_compose_or_refuse() -> None:
         plan(dataset(NORMAL, MIXED), Spec(spaces=(CONTINUOUS,)))
 
 
-def test_missing_values_of_mixed_tables() -> None:
-    values = NORMAL.copy()
-    assert plan(dataset(values, MIXED), Spec(spaces=(MIXED,))).steps == ()
-    values[0, 0] = np.nan
-    assert plan(dataset(values, MIXED), Spec(spaces=(MIXED,))).steps == (("missing", {}),)
+def test_mixed_tables_say_what_their_columns_are() -> None:
+    """Five numbers; one of them holds grades 1 to 3 and is modelled as a category, which the user is told."""
+    values = np.repeat(NORMAL, 2, axis=0)
+    values[:, 3], values[0, 0] = np.arange(60) % 3 + 1, np.nan
+    chosen = plan(dataset(values, MIXED), Spec(spaces=(MIXED,)))
+    assert chosen.steps == (("tabular", {"categories": [3], "scores": False}),)
+    assert "modelled as categories: g3" in chosen.reasons[0]
+    fitted, x = Chain.fit(chosen, values.astype(np.float32), None, MIXED)
+    assert fitted.levels == (None, None, None, 3, None, 2) and np.isfinite(x).all()
+    assert_array_equal(fitted.inverse(x, None), values.astype(np.float32))
+    assert plan(dataset(values, MIXED), Spec(spaces=(MIXED,), standardised=True)).steps[0][1]["scores"]
+    with pytest.raises(ConfigError, match="leave pca out"):
+        plan(dataset(values, MIXED), Spec(spaces=(MIXED,)), pca=2)
+    assert Chain.fit(Plan(()), NORMAL, None, CONTINUOUS)[0].levels is None
