@@ -92,7 +92,7 @@ def _values_regression(x: NDArray[np.float64], share: Probabilities, rng: Stream
         one, other = (generator.choice(len(x), DRAWN, p=weight / weight.sum()) for _ in range(2))
         u = generator.random((DRAWN, 1))
         rows.append(u * x[one] + (1 - u) * x[other])
-    model = LogisticRegression(C=0.01, max_iter=500)
+    model = LogisticRegression(C=10 / x.shape[1], max_iter=500)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(np.vstack(rows), np.repeat(np.arange(labels), DRAWN)).predict_proba(x)
