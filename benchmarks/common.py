@@ -21,7 +21,10 @@ from augmentor.evaluation.score import Report
 from augmentor.io import convert
 
 RESULTS = Path(__file__).parent / "results"
-MODELS = ("bootstrap", "smote", "gaussian", "copula", "cvae", "cgan")
+MODELS = (
+    *("bootstrap", "jitter", "mixup", "smote", "gaussian", "copula"),
+    *("cvae", "cgan", "vqvae", "flow", "autoregressive", "diffusion", "flow_matching"),
+)
 
 
 # file, label, extra options of fit
