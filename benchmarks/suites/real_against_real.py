@@ -32,6 +32,11 @@ SCORES = (
 METRICS = tuple(dict.fromkeys(name.partition(".")[0] for name in SCORES))
 
 
+def times(rows: int) -> int:
+    """How many times more divisions few rows are measured on: their scores vary most."""
+    return 1 if rows >= 2000 else 5 if rows >= 500 else 20
+
+
 def parts(data: Dataset, stream: Stream) -> tuple[Dataset, Dataset, Dataset]:
     """Training, held-out and fresh rows; every label is divided alike."""
     rng = stream.numpy()
@@ -67,7 +72,7 @@ def main() -> None:
             continue
         found: dict[str, dict[str, list[tuple[float | None, float | None, float | None]]]] = {}
         # the scores of few rows vary most
-        for seed in range(asked.seeds * (1 if len(data) > 500 else 5)):
+        for seed in range(asked.seeds * times(len(data))):
             stream = Stream(seed).child("real against real", name)
             train, holdout, fresh = parts(data, stream.child("parts"))
             for kind, judged in (("real", fresh), ("shuffled", shuffled(fresh, stream.child("shuffle")))):
@@ -86,7 +91,7 @@ def main() -> None:
         results[name] = found
         intro = (
             f"# Real against real\n\nWritten by `benchmarks/suites/real_against_real.py`, mean of {asked.seeds} seeds "
-            f"({5 * asked.seeds} for fewer than 500 rows). "
+            f"({times(1000) * asked.seeds} for fewer than 2,000 rows, {times(1) * asked.seeds} for fewer than 500). "
             "In brackets the ceiling and the floor. A dash is a score withheld for too few rows.\n\n"
         )
         table = common.markdown(["data", "judged", *SCORES], body)
