@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +33,7 @@ from augmentor.nn.mixed import Heads
 from augmentor.nn.profiles import label_profiles
 
 AT_ONCE = 1024  # rows encoded at a time
+DRAWN_BYTES = 2**21  # of one matrix of rows drawn at a time
 
 
 class Codec(nn.Module):
@@ -133,6 +135,15 @@ class Codec(nn.Module):
     @torch.no_grad()
     def draw(self, z: NDArray[np.floating], given: Given, rng: Stream) -> Matrix:
         """Draw rows ``(rows, features)`` of the likelihood: never its mean, which has a fraction of the variance."""
+        size = max(1, DRAWN_BYTES // (4 * self.layout.features))
+        generator, parts = rng.numpy(), []
+        # a few rows at a time: the dozen intermediate matrices stay in the processor's cache, and out of the memory of long draws
+        for start in range(0, max(len(given), 1), size):
+            rows = slice(start, start + size)
+            parts.append(self._drawn(z[rows], given.take(rows), generator))
+        return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+
+    def _drawn(self, z: NDArray[np.floating], given: Given, generator: np.random.Generator) -> Matrix:
         centre, spread = self.decode(
             torch.from_numpy(z.astype(np.float32)),
             conditions(given, self.layout),
@@ -140,9 +151,9 @@ class Codec(nn.Module):
             torch.from_numpy(given.sizes.astype(np.float32))[:, None],
         )
         if self.heads is not None:
-            return self.heads.sample(centre, spread.numpy(), rng.numpy())
+            return self.heads.sample(centre, spread.numpy(), generator)
         sample = likelihoods.sample_negative_binomial if self.counts else likelihoods.sample_gaussian
-        return sample(centre.numpy(), spread.numpy(), rng.numpy())
+        return sample(centre.numpy(), spread.numpy(), generator)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
