@@ -23,7 +23,7 @@ from augmentor.io import convert
 RESULTS = Path(__file__).parent / "results"
 MODELS = (
     *("bootstrap", "jitter", "mixup", "smote", "gaussian", "copula"),
-    *("cvae", "cgan", "vqvae", "flow", "autoregressive", "diffusion", "flow_matching"),
+    *("autoencoder", "cvae", "cgan", "vqvae", "flow", "autoregressive", "diffusion", "flow_matching"),
 )
 
 

@@ -76,14 +76,25 @@ class Codec(nn.Module):
             logs = np.log(encoded.given.sizes)
             self.size_scale.copy_(torch.tensor([logs.mean(), max(logs.std(), 1e-3)]))
 
-    def encode(self, rows: Batch, hidden_share: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Posterior mean and log-variance ``(rows, latent)``; ``hidden_share`` of the inputs is hidden."""
+    def encode(
+        self, rows: Batch, hidden_share: float, generator: torch.Generator | None, *, noise: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Posterior mean and log-variance ``(rows, latent)``.
+
+        Args:
+            rows: what is encoded.
+            hidden_share: share of the inputs that is hidden.
+            generator: randomness of what is hidden and of noise; None for neither.
+            noise: standard deviation of Gaussian noise on the inputs (log-normalised where they are counts).
+        """
         x, extra = rows.x if self.heads is None else self.heads.encode(rows.x), rows.c
         if self.counts:
             x = torch.log1p(x / rows.size * self.size_scale[0].exp())
             extra = torch.cat([extra, self.standard_size(rows.size)], dim=1)
         if hidden_share and generator is not None:
             x = dropout(x, hidden_share, generator)
+        if noise and generator is not None:
+            x = x + noise * torch.randn(x.shape, generator=generator, device=x.device)
         mean, log_variance = self.posterior(self.encoder(torch.cat([x, extra], dim=1))).chunk(2, dim=1)
         return mean, log_variance.clamp(-10, 5)
 
