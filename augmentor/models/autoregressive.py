@@ -43,7 +43,7 @@ from augmentor.nn.conditioning import Batch, batch, conditions, width
 from augmentor.nn.latents import Latents, rows_per_step
 from augmentor.nn.ordered import Masked, Recurrent, clustered, draw_categorical, log_categorical
 from augmentor.nn.profiles import label_profiles
-from augmentor.nn.tensors import into_modules, of_module
+from augmentor.nn.tensors import into_modules, of_modules
 from augmentor.nn.whitening import class_gaussians
 
 STEPS = 2500  # optimiser steps of the network by default
@@ -164,9 +164,7 @@ class Autoregressive:
 
     def _start_in_latents(self, encoded: Encoded, rng: Stream) -> None:
         assert self.latents is not None
-        mean, variance = self.latents.codec.vectors(encoded)
-        shift, scale = self.latents.shift.numpy(), self.latents.scale.numpy()
-        self.net.start((mean - shift) / scale, variance / scale**2, encoded.given.condition)
+        self.net.start(*self.latents.moments(encoded), encoded.given.condition)
 
     def _loss(self, rows: Batch, generator: torch.Generator) -> Tensor:
         x = rows.x if self.latents is None else self.latents.of(rows, generator)
@@ -201,9 +199,7 @@ class Autoregressive:
 
     def state(self) -> State:
         """Order, weights of the network and of the codec."""
-        return {
-            name: array for prefix, part in self._modules().items() for name, array in of_module(part, prefix).items()
-        }
+        return of_modules(self._modules())
 
     def restore(self, state: State) -> None:
         """Take over the weights."""

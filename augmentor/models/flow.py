@@ -43,7 +43,7 @@ from augmentor.core.space import Space
 from augmentor.nn.blocks import materialise
 from augmentor.nn.conditioning import Batch, batch, conditions, width
 from augmentor.nn.latents import Latents, rows_per_step
-from augmentor.nn.tensors import into_modules, of_module
+from augmentor.nn.tensors import into_modules, of_modules
 from augmentor.nn.whitening import class_gaussians
 
 STEPS = 2500  # optimiser steps of the flow by default
@@ -174,9 +174,7 @@ class Flow:
 
     def _start_in_latents(self, encoded: Encoded, rng: Stream) -> None:
         assert self.latents is not None
-        mean, variance = self.latents.codec.vectors(encoded)
-        shift, scale = self.latents.shift.numpy(), self.latents.scale.numpy()
-        self._start((mean - shift) / scale, variance / scale**2, encoded.given.condition)
+        self._start(*self.latents.moments(encoded), encoded.given.condition)
 
     def _loss(self, rows: Batch, generator: torch.Generator) -> Tensor:
         u = rows.x if self.latents is None else self.latents.of(rows, generator)
@@ -210,9 +208,7 @@ class Flow:
 
     def state(self) -> State:
         """Weights of the flow and of the codec."""
-        return {
-            name: array for prefix, part in self._modules().items() for name, array in of_module(part, prefix).items()
-        }
+        return of_modules(self._modules())
 
     def restore(self, state: State) -> None:
         """Take over the weights."""

@@ -93,6 +93,12 @@ class Latents(nn.Module):
         self.shift.copy_(torch.from_numpy(mean.mean(axis=0)))
         self.scale.copy_(torch.from_numpy(np.sqrt(mean.var(axis=0) + variance.mean(axis=0)).clip(1e-3)))
 
+    def moments(self, encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Means and variances ``(rows, dimensions)`` of the vectors of rows, in standard units."""
+        mean, variance = self.codec.vectors(encoded)
+        shift, scale = self.shift.numpy(), self.scale.numpy()
+        return (mean - shift) / scale, variance / scale**2
+
     @torch.no_grad()
     def of(self, rows: Batch, generator: torch.Generator) -> Tensor:
         """Vectors of rows in standard units, drawn from the posterior: ``(rows, dimensions)``."""

@@ -16,6 +16,11 @@ def of_module(module: torch.nn.Module, prefix: str = "") -> State:
     return {f"{prefix}{name}": tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 
 
+def of_modules(modules: Mapping[str, torch.nn.Module]) -> State:
+    """Return the parameters and buffers of several modules, each under its own prefix."""
+    return {name: array for prefix, module in modules.items() for name, array in of_module(module, prefix).items()}
+
+
 def into_module(module: torch.nn.Module, state: State, what: str, prefix: str = "") -> None:
     """Load arrays into a module; a module on the meta device is materialised first.
 
