@@ -6,25 +6,25 @@ Whatever goes in comes out: an AnnData fits an AnnData, a data frame a data fram
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from augmentor import io
+from augmentor import io, latent
 from augmentor.balancing import balanced, in_terms_of, shortfall
+from augmentor.between import interpolate
 from augmentor.core.dataset import Dataset, Source
-from augmentor.core.errors import ConfigError, SchemaMismatch
+from augmentor.core.errors import ConfigError, LabelError, SchemaMismatch
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
 from augmentor.fitted import Fitted
-from augmentor.fitting import Options, prepare
 from augmentor.fitting import fit as fit_model
-from augmentor.io._columns import decode_label
-from augmentor.preprocess import genes as gene_selection
+from augmentor.forms import Kind, array_labels, denoised, embedded, given_back, loaded, scored
+from augmentor.preparing import Options, prepare
 from augmentor.sampling import LabelPlan, draw, plan, stream
 
-Kind = Literal["anndata", "frame", "arrays"]
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Augmentor:
@@ -50,7 +50,9 @@ class Augmentor:
         data: Any,
         *,
         label: str | Sequence[str] | None = None,
+        covariate: str | Sequence[str] = (),
         unlabelled: Any = None,
+        reference: Any = None,
         group: str | None = None,
         layer: str | None = None,
         use_raw: bool = False,
@@ -64,6 +66,7 @@ class Augmentor:
         min_label_rows: int | None = None,
         rare: Literal["refuse", "keep"] = "refuse",
         calibrate: bool | None = None,
+        reject: float | None = None,
         pca: int | None = None,
         max_seconds: float | None = None,
         checkpoint: str | Path | None = None,
@@ -78,7 +81,10 @@ class Augmentor:
             data: path, AnnData, data frame (rows are samples), ``(X, y)``, a `Dataset`, or a `Source` from
                 `augmentor.io.open_source` (then ``genes`` must be a number: only selected columns are loaded).
             label: label column or columns; None to learn p(x). Rows without a value are learned from with an inferred label.
+            covariate: continuous column or columns (age, dose) that rows are conditioned on, beside the label.
             unlabelled: more rows of the same features, without labels, in any form that ``data`` can have.
+            reference: many rows of elsewhere (an atlas, another protocol) with the same features, in any form that ``data`` can
+                have: adapted to the data, with their own label if they have that column, and learned from beside it.
             group: column whose values stay on one side of every split (patient, donor).
             layer: layer to use instead of X.
             use_raw: use ``raw`` instead of X.
@@ -92,6 +98,8 @@ class Augmentor:
             min_label_rows: drop labels with fewer rows.
             rare: what to do with a label of a single row: ``refuse`` or ``keep`` (it can then only be resampled).
             calibrate: map every margin to the training margin after drawing; None for the model's default.
+            reject: draw rows again that a classifier takes less for their label than this share of real rows (0.05); None for
+                none. Labels become clearer, rows less varied.
             pca: model this many principal components instead of features (continuous data).
             max_seconds: time limit of training.
             checkpoint: folder for checkpoints.
@@ -110,6 +118,7 @@ class Augmentor:
             data,
             genes,
             label=label,
+            covariates=covariate,
             group=group,
             layer=layer,
             use_raw=use_raw,
@@ -131,6 +140,7 @@ class Augmentor:
             min_label_rows=min_label_rows,
             rare=rare,
             calibrate=calibrate,
+            reject=reject,
             pca=pca,
             max_seconds=max_seconds,
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -143,9 +153,20 @@ class Augmentor:
         )
         more = None
         if unlabelled is not None:
-            reading = {"layer": layer, "use_raw": use_raw, "transpose": transpose, "space": str(dataset.schema.space)}
+            reading = {
+                "covariates": dataset.schema.covariates,
+                "layer": layer,
+                "use_raw": use_raw,
+                "transpose": transpose,
+                "space": str(dataset.schema.space),
+            }
             more, _ = loaded(unlabelled, genes, **reading)
-        prepared = prepare(dataset, options, unlabelled=more)
+        atlas = None
+        if reference is not None:
+            how = {"layer": layer, "use_raw": use_raw, "transpose": transpose, "space": str(dataset.schema.space)}
+            names = [column.name for column in dataset.schema.labels] or None
+            atlas = _elsewhere(reference, names, listener, **how, covariates=dataset.schema.covariates)
+        prepared = prepare(dataset, options, unlabelled=more, reference=atlas)
         listener(Progress("labels", note=_rows_per_label(prepared.labels, prepared.condition, dataset, holdout)))
         if self.model == "auto":
             from augmentor.selection import choose
@@ -165,6 +186,13 @@ class Augmentor:
         return self._fitted
 
     @property
+    def history(self) -> pd.DataFrame:
+        """What training did, a row per epoch of every stage (see `training.run.Summary`); empty for a model without training."""
+        import pandas as pd
+
+        return pd.DataFrame(self.fitted.history)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Labels that can be asked for (``"B|stim"`` for several label columns)."""
         return self.fitted.conditions
@@ -174,30 +202,43 @@ class Augmentor:
         return plan(self.fitted, n, balance=balance)
 
     def sample(
-        self, n: int | Mapping[str, int] | None = None, *, balance: bool = False, seed: int | None = None
+        self,
+        n: int | Mapping[str, int] | None = None,
+        *,
+        balance: bool = False,
+        covariates: Mapping[str, float] | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Draw labelled rows, in the user's units.
 
         Args:
             n: number of rows with the training label frequencies, or exact rows per label (``{"NK": 500}``); None for as
-                many as there were training rows.
+                many as there were training rows. A combination of several labels that training never saw (``{"B|stim": 500}``)
+                is composed of those it saw.
             balance: without ``n``: the rows that lift every label to the size of the largest; with ``n``: equal labels.
+            covariates: values that all rows have (``{"age": 60}``); others are drawn as they go with the label.
             seed: seed of the draw; the fit's seed if None.
 
         Returns:
             AnnData, data frame or ``(X, y)``, as was fitted.
         """
-        wanted = self.plan(n, balance=balance)
-        dataset = draw(self.fitted, wanted, self._seed(seed))
-        return _given_back(dataset, self._kind, self._provenance(wanted, seed))
+        wanted, fitted = self.plan(n, balance=balance), self.fitted.fixed(covariates or {})
+        dataset = draw(fitted, wanted, self._seed(seed))
+        return given_back(dataset, self._kind, self._provenance(wanted, seed, covariates))
 
     def stream(
-        self, n: int | Mapping[str, int], *, block: int = 4096, balance: bool = False, seed: int | None = None
+        self,
+        n: int | Mapping[str, int],
+        *,
+        block: int = 4096,
+        balance: bool = False,
+        covariates: Mapping[str, float] | None = None,
+        seed: int | None = None,
     ) -> Iterator[Any]:
         """Draw rows ``block`` at a time: the same rows as `sample`, in memory that does not depend on ``n``."""
-        wanted = self.plan(n, balance=balance)
-        for part in stream(self.fitted, wanted, self._seed(seed), block=block):
-            yield _given_back(part, self._kind, self._provenance(wanted, seed))
+        wanted, fitted = self.plan(n, balance=balance), self.fitted.fixed(covariates or {})
+        for part in stream(fitted, wanted, self._seed(seed), block=block):
+            yield given_back(part, self._kind, self._provenance(wanted, seed, covariates))
 
     def write(
         self,
@@ -205,6 +246,7 @@ class Augmentor:
         n: int | Mapping[str, int] | None = None,
         *,
         balance: bool = False,
+        covariates: Mapping[str, float] | None = None,
         seed: int | None = None,
         block: int | None = None,
         listener: Listener = silent,
@@ -217,13 +259,15 @@ class Augmentor:
         Raises:
             ResourceError: the disk is full; nothing is left behind.
         """
-        wanted = self.plan(n, balance=balance)
+        wanted, fitted = self.plan(n, balance=balance), self.fitted.fixed(covariates or {})
         if wanted.total == 0:
             raise ConfigError("0 rows were asked for; ask for at least 1 (-n, --per-label).")
         seed = self.seed if seed is None else seed
-        with io.writer(path, self.fitted.schema, wanted.total, uns=self._provenance(wanted, seed)) as out:
+        if fitted.rejection is not None:
+            listener(Progress("sample", note=fitted.rejection.notes[0]))
+        with io.writer(path, fitted.schema, wanted.total, uns=self._provenance(wanted, seed, covariates)) as out:
             done = 0
-            for part in stream(self.fitted, wanted, seed, block=block):
+            for part in stream(fitted, wanted, seed, block=block):
                 out.append(part)
                 done += len(part)
                 listener(Progress("sample", done, wanted.total, "rows", rows=done))
@@ -237,7 +281,7 @@ class Augmentor:
         """
         dataset, kind = loaded(data, "all", **reading)
         real = in_terms_of(self.fitted, dataset)
-        return _given_back(balanced(self.fitted, real, self._seed(seed)), kind, self._provenance())
+        return given_back(balanced(self.fitted, real, self._seed(seed)), kind, self._provenance())
 
     def write_balanced(self, path: str | Path, data: Any, *, seed: int | None = None, **reading: Any) -> LabelPlan:
         """Write what `balance` returns to a file; return the synthetic rows per label."""
@@ -252,7 +296,66 @@ class Augmentor:
         """Fit to ``(X, y)`` without holding rows out and return them balanced: the imbalanced-learn interface."""
         self.fit((X, y), label="label", holdout=0.0)
         dataset = balanced(self.fitted, in_terms_of(self.fitted, io.convert((X, y))), self.seed)
-        return dataset.x, _array_labels(dataset)
+        return dataset.x, array_labels(dataset)
+
+    def embed(self, data: Any, *, label: str | Sequence[str] | None = None, **reading: Any) -> Any:
+        """Return latent features of rows.
+
+        Args:
+            data: rows with the features of the model, in any form that `fit` takes.
+            label: label columns, in the order of the model's; those of the model, where the data has them, if None. A row without a
+                label that the model knows is taken under its most likely one.
+            reading: further arguments of `fit` that say how to read the data.
+
+        Returns:
+            For AnnData (and paths) a copy with ``obsm["X_augmentor"]``, a data frame of ``latent_1, ...``, or an array.
+        """
+        rows = self._rows(data, label, reading)
+        return embedded(*rows, latent.embed(self.fitted, rows[0])[0])
+
+    def denoise(self, data: Any, *, label: str | Sequence[str] | None = None, **reading: Any) -> Any:
+        """Return rows as the model expects them, in the user's units: the likelihood's mean given their latent features.
+
+        Arguments are those of `embed`. Means have less variance than rows: look at them, but do not train on them.
+
+        Returns:
+            For AnnData (and paths) a copy, of the features of the model, with ``layers["denoised"]``; a data frame, or an array.
+        """
+        rows = self._rows(data, label, reading)
+        return denoised(*rows, latent.denoise(self.fitted, rows[0]))
+
+    def score(
+        self, data: Any, *, label: str | Sequence[str] | None = None, quantile: float = 0.99, **reading: Any
+    ) -> pd.DataFrame:
+        """Say how odd rows look to the model; other arguments are those of `embed`.
+
+        Args:
+            data: rows.
+            label: label columns.
+            quantile: share of rows not learned from that should look less odd than an outlier.
+            reading: how to read the data.
+
+        Returns:
+            A row for each row: the ``label`` it was judged under, whether that was its own (``label_known``), its ``score`` (nats per
+            feature beyond what is expected), its ``quantile`` among the rows that `fit` held out, and ``outlier``. Rows that the
+            model learned from (``trained``) are placed among the training rows. The last two are absent where no rows were held out.
+        """
+        rows = self._rows(data, label, reading)
+        return scored(*rows, latent.score(self.fitted, rows[0], quantile))
+
+    def interpolate(self, from_: str, to: str, *, steps: int = 9, n: int = 20, seed: int | None = None) -> Any:
+        """Draw ``n`` rows at each of ``steps`` places between two labels, ends included (`augmentor/between.py`).
+
+        Returns:
+            Rows in the type that was fitted, with ``from``, ``to``, ``step``, ``weight`` and ``path``; of arrays a pair of rows and
+            weights.
+        """
+        drawn = interpolate(self.fitted, from_, to, steps=steps, n=n, seed=self._seed(seed))
+        if self._kind == "arrays":
+            return drawn.x, drawn.extra["weight"]
+        record = self._provenance(None, seed)
+        record["augmentor"]["interpolation"] = {"from": from_, "to": to, "steps": steps, "rows": n}
+        return given_back(drawn, self._kind, record)
 
     def save(self, path: str | Path) -> None:
         """Write the artifact, whole or not at all."""
@@ -288,10 +391,27 @@ class Augmentor:
         held, dropped = tensors["holdout"].astype(bool), tensors["dropped"].astype(bool)
         return dataset.take(~held & ~dropped), dataset.take(held)
 
+    def _rows(self, data: Any, label: Any, reading: dict[str, Any]) -> tuple[Dataset, Kind, Any]:
+        """Read rows in the model's space with its covariates, and its label columns where they are there."""
+        schema = self.fitted.schema
+        reading = {"space": str(schema.space), "covariates": schema.covariates} | reading
+        columns = label or [column.name for column in schema.labels]
+        try:
+            return *loaded(data, "all", label=columns or None, **reading), data
+        except LabelError:
+            if label is not None:
+                raise
+            return *loaded(data, "all", **reading), data
+
     def _seed(self, seed: int | None) -> int:
         return self.seed if seed is None else seed
 
-    def _provenance(self, wanted: LabelPlan | None = None, seed: int | None = None) -> dict[str, Any]:
+    def _provenance(
+        self,
+        wanted: LabelPlan | None = None,
+        seed: int | None = None,
+        covariates: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
         """What ``uns["augmentor"]`` of synthetic rows says about where they are from."""
         fitted = self.fitted
         record: dict[str, Any] = {
@@ -304,7 +424,14 @@ class Augmentor:
             "note": "synthetic rows drawn from a model; not observations",
         }
         if wanted is not None:
-            record["plan"] = dict(zip(fitted.conditions, wanted.counts, strict=True))
+            # also the labels of which no row was asked for
+            record["plan"] = dict.fromkeys(fitted.conditions, 0) | wanted.rows(fitted)
+        if covariates:
+            record["covariates"] = dict(covariates)
+        if fitted.rejection is not None:
+            record["rejection"] = {
+                name: fitted.rejection.record[name] for name in ("share", "accepted", "accepted_per_label")
+            }
         return {"augmentor": record}
 
 
@@ -313,36 +440,15 @@ def load(path: str | Path) -> Augmentor:
     return Augmentor.load(path)
 
 
-def loaded(data: Any, genes: int | Literal["all"], **reading: Any) -> tuple[Dataset, Kind]:
-    """Read what a user has, and remember what it was."""
-    if isinstance(data, Dataset):
-        return data, "anndata" if data.schema.levels is None else "frame"
-    if isinstance(data, Source):
-        if genes == "all":
-            raise ConfigError(
-                "data read from disk in blocks needs a number of genes (--genes 2000) to load only those."
-            )
-        dataset = data.load(gene_selection.select_streaming(data, genes))
-        return dataset, "anndata"
-    dataset = io.convert(data, **reading)
-    if isinstance(data, tuple):
-        return dataset, "arrays"
-    frame = type(data).__module__.startswith("pandas") or dataset.schema.levels is not None
-    return dataset, "frame" if frame else "anndata"
-
-
-def _given_back(dataset: Dataset, kind: Kind, uns: dict[str, Any]) -> Any:
-    """Return rows in the form that was fitted, flagged as synthetic."""
-    if kind == "arrays":
-        return dataset.x, _array_labels(dataset) if dataset.schema.labels else None
-    if "synthetic" not in dataset.extra:
-        dataset = replace(dataset, extra={"synthetic": np.ones(len(dataset), dtype=bool)})
-    return io.to_frame(dataset) if kind == "frame" else io.to_anndata(dataset, uns=uns)
-
-
-def _array_labels(dataset: Dataset) -> Any:
-    """Return the label in the type it was given in: whole numbers stay whole numbers."""
-    return decode_label(dataset.schema.labels[0], dataset.codes[:, 0])
+def _elsewhere(data: Any, label: str | Sequence[str] | None, listener: Listener, **reading: Any) -> Dataset:
+    """Read a reference with the label of the data, or without one where it has no such column."""
+    try:
+        return loaded(data, "all", label=label, **reading)[0]
+    except LabelError as error:
+        listener(
+            Progress("reference", note=f"labels of the reference are inferred, as it has none of its own: {error}")
+        )
+        return loaded(data, "all", **reading)[0]
 
 
 def _rows_per_label(labels: list[str], condition: Any, dataset: Dataset, holdout: float) -> str:

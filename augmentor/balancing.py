@@ -22,6 +22,23 @@ def in_terms_of(fitted: Fitted, dataset: Dataset) -> Dataset:
     """
     schema = fitted.schema
     missing_labels(dataset)
+    dataset = in_features_of(fitted, dataset)
+    codes = np.empty((len(dataset), len(schema.labels)), dtype=np.int32)
+    for position, column in enumerate(schema.labels):
+        theirs = dataset.schema.label(column.name)
+        found = dataset.codes[:, dataset.schema.labels.index(theirs)]
+        known = {code: column.code(theirs.categories[code]) for code in np.unique(found)}
+        codes[:, position] = [known[code] for code in found]
+    return replace(dataset, codes=codes, schema=schema)
+
+
+def in_features_of(fitted: Fitted, dataset: Dataset) -> Dataset:
+    """Return rows with the model's features, in its order, found by name; their labels are as they were.
+
+    Raises:
+        SchemaMismatch: the data lacks features of the model, or is in another space.
+    """
+    schema = fitted.schema
     if dataset.schema.space is not schema.space:
         raise SchemaMismatch(
             f"the model holds {schema.space} data, but the data is {dataset.schema.space}; pass space=."
@@ -31,14 +48,7 @@ def in_terms_of(fitted: Fitted, dataset: Dataset) -> Dataset:
         if any(name not in where for name in schema.features):
             schema.require_features(dataset.schema, ours="the model", theirs="the data")
         dataset = dataset.select([where[name] for name in schema.features])
-    dataset = _in_categories(dataset, schema)
-    codes = np.empty((len(dataset), len(schema.labels)), dtype=np.int32)
-    for position, column in enumerate(schema.labels):
-        theirs = dataset.schema.label(column.name)
-        found = dataset.codes[:, dataset.schema.labels.index(theirs)]
-        known = {code: column.code(theirs.categories[code]) for code in np.unique(found)}
-        codes[:, position] = [known[code] for code in found]
-    return replace(dataset, codes=codes, schema=schema)
+    return _in_categories(dataset, schema)
 
 
 def _in_categories(dataset: Dataset, schema: Schema) -> Dataset:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from augmentor import io
-from augmentor.api import Augmentor, loaded
+from augmentor.api import Augmentor
 from augmentor.core.errors import ConfigError, ThresholdMissed
 from augmentor.core.progress import Listener, Progress, silent
 from augmentor.core.space import Space
+from augmentor.forms import loaded
 from augmentor.io._provenance import provenance
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ def evaluate(
     real: Any = None,
     artifact: str | Path | Augmentor | None = None,
     label: str | Sequence[str] | None = None,
+    covariate: str | Sequence[str] | None = None,
     group: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
     transpose: bool = False,
     space: str = "auto",
+    categorical: str | Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
+    ordered: Mapping[str, Sequence[object]] | None = None,
     synthetic_label: str | Sequence[str] | None = None,
     synthetic_layer: str | None = None,
     synthetic_transpose: bool | None = None,
@@ -63,11 +68,16 @@ def evaluate(
         real: instead of ``train`` and ``holdout``: all real rows, divided as ``artifact`` records, else halved.
         artifact: the fitted model, or its path. Held-out rows that it was trained on, as it records, are refused.
         label: label column or columns, in all sets; those of ``artifact`` if None.
+        covariate: columns that rows were conditioned on and that are no features, in all sets; those of ``artifact`` if None.
         group: column whose values stay together in splits.
         layer: layer to use instead of X, in the real sets.
         use_raw: use ``raw`` of the real sets.
         transpose: genes are in rows (tables).
         space: space of all sets; ``auto`` takes the real rows', and refuses synthetic rows in another unit.
+        categorical: columns of the real tables that are categories, also where they hold numbers; the synthetic table is typed as
+            these are.
+        numeric: columns of the real tables that are numbers, also where they were read as text or categories.
+        ordered: columns of the real tables that are categories, each with all its values, lowest first.
         synthetic_label: what the synthetic set calls the label columns, if not as the real ones.
         synthetic_layer: layer to use instead of X, in the synthetic set.
         synthetic_transpose: genes are in rows of the synthetic set; as ``transpose`` if None.
@@ -102,10 +112,14 @@ def evaluate(
     model = artifact if artifact is None or isinstance(artifact, Augmentor) else Augmentor.load(artifact)
     if label is None and model is not None:
         label = [column.name for column in model.fitted.schema.labels] or None
+    if covariate is None:
+        covariate = () if model is None else model.fitted.schema.covariates
     given = train if real is None else real
     paths = {"synthetic": synthetic, "train": given, "holdout": holdout if real is None else real}
     names = {name: Path(data).name for name, data in paths.items() if isinstance(data, str | Path)} | dict(names or {})
     how: dict[str, Any] = {"label": label, "group": group, "layer": layer, "use_raw": use_raw, "space": space}
+    how["covariates"] = covariate
+    how |= {"categorical": categorical, "numeric": numeric, "ordered": ordered}
     known, unseen = loaded(given, "all", **how, transpose=transpose)[0], None
     if real is not None and model is not None:
         known, held = model.split(known)
@@ -114,7 +128,7 @@ def evaluate(
         unseen, _ = loaded(holdout, "all", **how, transpose=transpose)
     labels = [column.name for column in known.schema.labels]
     how = {"label": synthetic_label or (labels[0] if len(labels) == 1 else labels or None), "layer": synthetic_layer}
-    how["space"] = str(known.schema.space) if known.schema.space is Space.MIXED else space
+    how |= {"covariates": covariate, "space": str(known.schema.space) if known.schema.space is Space.MIXED else space}
     with of_synthetic():
         turned = transpose if synthetic_transpose is None else synthetic_transpose
         made, _ = loaded(synthetic, "all", **how, transpose=turned)
@@ -279,8 +293,8 @@ def cross_fit(
     from augmentor.core.random import Stream
     from augmentor.evaluation.crossfit import joined
     from augmentor.evaluation.run import evaluate as run
-    from augmentor.fitting import Options, prepare
     from augmentor.fitting import fit as fit_model
+    from augmentor.preparing import Options, prepare
     from augmentor.sampling import draw, plan
 
     if folds < 2:
@@ -289,7 +303,7 @@ def cross_fit(
     fitted = model.fitted
     label = [column.name for column in fitted.schema.labels] or None
     how: dict[str, Any] = {"label": label, "group": group, "layer": layer, "use_raw": use_raw, "transpose": transpose}
-    known, _ = loaded(real, "all", **how, space=str(fitted.schema.space))
+    known, _ = loaded(real, "all", **how, covariates=fitted.schema.covariates, space=str(fitted.schema.space))
     y = np.unique(known.codes, axis=0, return_inverse=True)[1].ravel() if label else np.zeros(len(known), dtype=np.intp)
     genes = len(fitted.schema.features) if len(fitted.schema.features) < known.features else None
     settings = fitted.config.model_dump(exclude_unset=True)
@@ -306,6 +320,7 @@ def cross_fit(
             holdout=0.0,
             rare="keep",
             calibrate=fitted.calibration is not None,
+            reject=None if fitted.rejection is None else fitted.rejection.record["share"],
             partial=True,
         )
         train, holdout = known.take(fit_rows), known.take(test_rows)

@@ -19,7 +19,7 @@ from scipy import sparse
 from augmentor.core.dataset import Dataset
 from augmentor.core.errors import ConfigError, LabelError, did_you_mean, listed
 from augmentor.core.random import Stream
-from augmentor.fitted import Fitted
+from augmentor.fitted import Fitted, condition_names
 
 MOST_THREADS = 4  # each holds one block; more would cost memory for little time
 
@@ -29,15 +29,22 @@ class LabelPlan:
     """Rows asked for, per label combination.
 
     Attributes:
-        counts: ``(conditions,)`` rows of each.
+        counts: rows of each combination seen in training, then of each of ``unseen``.
+        unseen: combinations of known categories that training never saw (``B|stim``), by category positions.
     """
 
     counts: tuple[int, ...]
+    unseen: tuple[tuple[int, ...], ...] = ()
 
     @property
     def total(self) -> int:
         """Rows in all."""
         return sum(self.counts)
+
+    def rows(self, fitted: Fitted) -> dict[str, int]:
+        """Rows asked for by name of the label combination, those of none left out."""
+        names = (*fitted.conditions, *condition_names(fitted.schema, self.unseen))
+        return {name: n for name, n in zip(names, self.counts, strict=True) if n}
 
     @classmethod
     def like_train(cls, fitted: Fitted, n: int) -> LabelPlan:
@@ -57,7 +64,7 @@ class LabelPlan:
 
     @classmethod
     def per_label(cls, fitted: Fitted, wanted: Mapping[str, int]) -> LabelPlan:
-        """Exactly these rows of these labels.
+        """Exactly these rows of these labels; a combination that training never saw is composed, where its parts are known.
 
         Raises:
             LabelError: a label is unknown; the known ones are listed.
@@ -65,13 +72,18 @@ class LabelPlan:
         """
         known = {name: position for position, name in enumerate(fitted.conditions)}
         counts = [0] * len(known)
+        unseen: dict[tuple[int, ...], int] = {}
         for label, n in wanted.items():
-            if label not in known:
+            rows = _count(n, f"label '{label}'")
+            if label in known:
+                counts[known[label]] = rows
+            elif (combination := fitted.combination(label)) is not None:
+                unseen[combination] = rows
+            else:
                 raise LabelError(
                     f"'{label}' is not a label of this model.{did_you_mean(label, known)} Known: {listed(known, most=30)}."
                 )
-            counts[known[label]] = _count(n, f"label '{label}'")
-        return cls(tuple(counts))
+        return cls((*counts, *unseen.values()), tuple(unseen))
 
 
 def plan(fitted: Fitted, n: int | Mapping[str, int] | None, *, balance: bool = False) -> LabelPlan:
@@ -97,6 +109,7 @@ def stream(fitted: Fitted, plan: LabelPlan, seed: int, *, block: int | None = No
     """
     if block is not None and block < 1:
         raise ConfigError(f"a block holds at least 1 row, not {block}.")
+    fitted = fitted.composed(plan.unseen)
     rng = Stream(seed).child("sample")
     small = np.int16 if len(plan.counts) < 2**15 else np.int32
     order = np.repeat(np.arange(len(plan.counts), dtype=small), plan.counts)

@@ -13,7 +13,7 @@ where nothing else is left. Losses closer than `TIE` are noise: then the model t
 
 With many rows one validation part of a fifth judges; with few (fewer than `ENOUGH` such rows) five folds do in turn, so
 that simple models win on small data by evidence and not by a rule. Candidates run in order of promise until half the time is used
-or one is so good that no better one could be told from it.
+or one is so good that no better one could be told from it. Where there are covariates, only models that know them run.
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ from sklearn.exceptions import ConvergenceWarning
 
 from augmentor import splitting
 from augmentor.comparison.splits import folded
+from augmentor.core.contract import Spec
 from augmentor.core.dataset import Dataset, as_dense, row_sums
 from augmentor.core.errors import TrainingFailed
 from augmentor.core.progress import Progress
 from augmentor.core.random import Stream
 from augmentor.core.registry import MODELS
+from augmentor.core.schema import Schema
 from augmentor.core.space import Space
 from augmentor.evaluation.pair import distances
 from augmentor.fitted import Fitted
-from augmentor.fitting import Options, Prepared, fit, without
+from augmentor.fitting import fit
+from augmentor.preparing import Options, Prepared, without
 from augmentor.preprocess import genes
 from augmentor.sampling import LabelPlan, draw
 
@@ -118,8 +121,7 @@ def choose(prepared: Prepared, options: Options) -> Fitted:
 
 
 def _judge(prepared: Prepared, options: Options, started: float) -> tuple[str, str, list[Candidate]]:
-    space = prepared.train.schema.space
-    able = [name for name in (*CANDIDATES, FLOOR) if space is not Space.MIXED or space in MODELS.get(name).spec.spaces]
+    able = [name for name in (*CANDIDATES, FLOOR) if _can(MODELS.get(name).spec, prepared.train.schema)]
     trials = _trials(prepared, Stream(options.seed).child("auto"))
     if not trials:
         return able[0], "no row can be set aside to compare models by (labels of two rows, or too few groups)", []
@@ -159,6 +161,13 @@ def _judge(prepared: Prepared, options: Options, started: float) -> tuple[str, s
     return best.model, f"smallest loss on {how} ({losses}; 0 = like fresh real rows{skipped})", table
 
 
+def _can(spec: Spec, schema: Schema) -> bool:
+    """Whether a model is for such data: everything but a mixed table is led to a space of its own."""
+    return (schema.space is not Space.MIXED or schema.space in spec.spaces) and (
+        spec.covariates or not schema.covariates
+    )
+
+
 def _trials(prepared: Prepared, rng: Stream) -> list[Trial]:
     """One validation part where a fifth of the rows is enough, else folds; none where a label or group cannot be divided."""
     if prepared.train.features > WIDTH and prepared.train.schema.space is not Space.MIXED:
@@ -195,7 +204,8 @@ def _sparing(mask: NDArray[np.bool_], condition: NDArray[np.intp], may: bool) ->
 def _measured(name: str, trials: list[Trial], reference: list[float], options: Options) -> Candidate:
     """Fit a candidate in every trial and judge what it draws."""
     begun, aucs, losses, copies = time.monotonic(), [], [], []
-    quick = replace(options, model=name, checkpoint=None, resume=False, settings={})
+    # candidates are compared as they are; rejection would hide what is wrong with one, and take time
+    quick = replace(options, model=name, checkpoint=None, resume=False, settings={}, reject=None)
     for trial, accuracy in zip(trials, reference, strict=True):
         fitted = fit(trial.rest, quick)
         counts = np.bincount(trial.rest.condition, minlength=len(fitted.counts))

@@ -113,6 +113,17 @@ def sentence(record: dict[str, Any]) -> str:
     )
 
 
+def gathered(own: Dataset | None, more: Dataset | None, labelled: Dataset, held: NDArray[np.bool_]) -> Dataset | None:
+    """Rows without labels, of the data itself and of elsewhere; none of a group that is held out."""
+    if own is not None and own.groups is not None and labelled.groups is not None:
+        own = own.take(~np.isin(own.groups.astype(str), labelled.groups[held].astype(str)))
+    other = None if more is None else matched(more, labelled.schema, "the unlabelled data")
+    parts = [part for part in (own, other) if part is not None and len(part)]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else stacked(*parts)
+
+
 def matched(pool: Dataset, schema: Schema, what: str) -> Dataset:
     """Return rows with the features of a schema, in its order, and no labels.
 

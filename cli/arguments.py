@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -15,13 +16,18 @@ from augmentor.core.errors import ConfigError, did_you_mean, listed
 
 GLOBAL = ("--quiet", "-q", "--log-json", "--debug")
 SEVERAL = ("--set", "--per-label")  # options that take all NAME=VALUE words behind them
+CURVES, PICTURE_FILE = "--curves", "curves.png"  # an option whose value may be left out, and what then stands for it
+PICTURE = re.compile(
+    r"\.(png|svg|pdf|jpe?g|gif|tiff?|webp|eps)$", re.IGNORECASE
+)  # also what will be refused with a reason
 # arguments of Augmentor that are options of their own, and could not be passed beside a setting of that name
 RESERVED = ("model", "seed", "device", "self")
 SETTINGS = "augmentor_cli.settings"
 
 
 def arranged(words: Sequence[str]) -> list[str]:
-    """Return the words with global flags in front, and the option repeated before each value of ``--set a=1 b=2``."""
+    """Return the words with global flags in front, the option repeated before each value of ``--set a=1 b=2``, and a file
+    behind ``--curves`` that has none."""
     end = words.index("--") if "--" in words else len(words)
     front = [word for word in words[:end] if word in GLOBAL]
     rest: list[str] = []
@@ -37,7 +43,11 @@ def arranged(words: Sequence[str]) -> list[str]:
             rest.append(option)
         else:
             option = ""
+        if rest and rest[-1] == CURVES and not PICTURE.search(word):
+            rest.append(PICTURE_FILE)
         rest.append(word)
+    if rest and rest[-1] == CURVES:
+        rest.append(PICTURE_FILE)
     return [*front, *rest, *words[end:]]
 
 
@@ -83,6 +93,23 @@ def rows_per_label(words: Iterable[str]) -> dict[str, int]:
         if label in out:
             raise typer.BadParameter(f"label '{label}' is given twice in --per-label.")
         out[label] = int(number)
+    return out
+
+
+def covariates(words: Iterable[str]) -> dict[str, float]:
+    """Parse ``NAME=VALUE`` words."""
+    out: dict[str, float] = {}
+    for word in words:
+        name, equals, text = word.rpartition("=")
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not equals or not name or not math.isfinite(number):
+            raise typer.BadParameter(f"'{word}' must be NAME=VALUE with a number, as in --covariate age=60.")
+        if name in out:
+            raise typer.BadParameter(f"covariate '{name}' is given twice.")
+        out[name] = number
     return out
 
 

@@ -22,6 +22,33 @@ Data = Annotated[
 Label = Annotated[
     list[str] | None, typer.Option("--label", "-l", help="Label column; repeat it for several.", metavar="COLUMN")
 ]
+ArtifactAndData = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="[ARTIFACT] DATA",
+        help="A fitted model (model.augment if not given), and rows with its features, read as `augment fit` reads them.",
+        show_default=False,
+    ),
+]
+OwnLabel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        "-l",
+        help="Label column; the model's, where the data has it, if not given. Rows without a known label are taken under their "
+        "most likely one.",
+        metavar="COLUMN",
+    ),
+]
+OwnSpace = Annotated[
+    str | None, typer.Option(help="What the numbers are; what the model holds if not given.", metavar="SPACE")
+]
+Covariate = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--covariate", help="Continuous column (age, dose) to condition on; repeat it for several.", metavar="COLUMN"
+    ),
+]
 Group = Annotated[
     str | None,
     typer.Option(help="Column whose values stay on one side of every split (patient, donor).", metavar="COLUMN"),
@@ -79,6 +106,15 @@ Calibrate = Annotated[
         help="Map every margin to the training margin after drawing; the model's default if not given.",
     ),
 ]
+Reject = Annotated[
+    float | None,
+    typer.Option(
+        "--reject",
+        help="Draw rows again that a classifier takes less for their label than this share of real rows, for example 0.05: clearer "
+        "labels, less varied rows.",
+        metavar="SHARE",
+    ),
+]
 Pca = Annotated[
     int | None,
     typer.Option("--pca", help="Model N principal components instead of genes (continuous data).", metavar="N"),
@@ -106,9 +142,15 @@ def reading(
     categorical: list[str] | None = None,
     numeric: list[str] | None = None,
     ordered: list[str] | None = None,
+    covariate: list[str] | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of `augmentor.io.read` that say how to read a file."""
-    types = {"categorical": categorical, "numeric": numeric, "ordered": arguments.ordered(ordered or [])}
+    types = {
+        "categorical": categorical,
+        "numeric": numeric,
+        "ordered": arguments.ordered(ordered or []),
+        "covariates": covariate,
+    }
     return {
         "label": label or None,
         "group": group,
@@ -118,6 +160,13 @@ def reading(
         "space": space,
         **{name: columns for name, columns in types.items() if columns},
     }
+
+
+def artifact_and_data(files: list[Path]) -> tuple[Path, Path]:
+    """Tell the model from the rows, where the first may be left out."""
+    if len(files) > 2:
+        raise typer.BadParameter(f"give a model and one file of rows, not {len(files)} files.")
+    return (Path("model.augment"), files[0]) if len(files) == 1 else (files[0], files[1])
 
 
 def model_settings(ctx: typer.Context, words: list[str] | None) -> dict[str, Any]:

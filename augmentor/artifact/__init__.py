@@ -12,7 +12,7 @@ nothing from the file and refuses, in one sentence, what is truncated, altered, 
 """
 
 from augmentor.artifact.manifest import FORMAT, DataRecord, Manifest, SplitRecord, TransformRecord
-from augmentor.artifact.store import Stored, load, read_manifest, save
+from augmentor.artifact.store import Stored, load, read_history, read_manifest, save
 from augmentor.core.state import check_state
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "TransformRecord",
     "check_state",
     "load",
+    "read_history",
     "read_manifest",
     "save",
 ]

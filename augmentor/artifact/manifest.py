@@ -86,6 +86,7 @@ class SplitRecord(_Record):
         group: column by which rows were kept together.
         fraction: share of rows that was asked to be held out.
         inferred: rows without a label: how many were offered and used, and per label; None where there were none.
+        reference: rows of a reference: how many, of which labels, how strongly adapted; None where there was none.
     """
 
     holdout_rows: int = Field(ge=0)
@@ -94,6 +95,7 @@ class SplitRecord(_Record):
     group: str | None = None
     fraction: float = Field(ge=0, lt=1)
     inferred: dict[str, Any] | None = None
+    reference: dict[str, Any] | None = None
 
 
 class Manifest(_Record):

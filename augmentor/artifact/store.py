@@ -99,8 +99,7 @@ def load(path: str | Path) -> Stored:
         manifest = _manifest(container, path)
         weights = _verified(container, WEIGHTS, manifest.tensors[WEIGHTS], path)
         transforms = _verified(container, TRANSFORMS, manifest.tensors[TRANSFORMS], path)
-        lines = _verified(container, HISTORY, manifest.history, path).split(b"\n")
-    history = [_parsed(line, f"line {number} of {HISTORY}", path) for number, line in enumerate(lines, 1) if line]
+        history = _history(container, manifest, path)
     return Stored(
         manifest=manifest,
         weights=unpack(weights, f"{WEIGHTS} in '{path}'"),
@@ -118,6 +117,22 @@ def read_manifest(path: str | Path) -> Manifest:
     path = Path(path)
     with opened(path) as container:
         return _manifest(container, path)
+
+
+def read_history(path: str | Path) -> list[dict[str, Any]]:
+    """Read and verify the training log only, one entry per epoch; empty where nothing was trained by steps.
+
+    Raises:
+        ArtifactError: missing, truncated, altered, from a newer format, or not an artifact.
+    """
+    path = Path(path)
+    with opened(path) as container:
+        return _history(container, _manifest(container, path), path)
+
+
+def _history(container: Container, manifest: Manifest, path: Path) -> list[dict[str, Any]]:
+    lines = _verified(container, HISTORY, manifest.history, path).split(b"\n")
+    return [_parsed(line, f"line {number} of {HISTORY}", path) for number, line in enumerate(lines, 1) if line]
 
 
 def _manifest(container: Container, path: Path) -> Manifest:

@@ -3,9 +3,10 @@
     duplicate         the real rows of a label once more, in turn: more weight, no information
     bootstrap_noise   rows drawn again, plus 0.1 within-label standard deviations of noise
     any model         fitted to the real rows of the part, through the same code as `Augmentor.fit`
+    model+unlabelled  the same, fitted to the labelled rows and to those without a label that were given one
 
 How many rows of which label: ``ratio`` x the real rows in all, poured onto the smallest labels first, so that labels end as
-equal as the number allows. Every arm gets the same numbers.
+equal as the number allows. Every arm gets the same numbers; where rows without a label are learned from, they count as real.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from augmentor.core.progress import Stop, never
 from augmentor.core.random import Stream
 from augmentor.core.registry import MODELS
 from augmentor.core.space import Space
-from augmentor.fitting import Options, fit, prepare
+from augmentor.fitting import fit
+from augmentor.preparing import Options, prepare
 from augmentor.sampling import LabelPlan, concatenate, draw
 
 Codes = NDArray[np.intp]
@@ -32,6 +34,8 @@ Sampler = Callable[[Codes, int], Dataset]
 Generator = Callable[[Dataset, Codes, int], Sampler]
 
 NOISE = 0.1
+# what the name of a model ends with where it also learns from rows without a label
+TAUGHT = "+unlabelled"
 SIMPLE = ("duplicate", "bootstrap_noise", "smote", "gaussian")
 
 

@@ -16,6 +16,8 @@ from augmentor.evaluation import curves
 
 Codes = NDArray[np.intp]
 POINTS, FEWEST = 6, 3
+# what a curve says instead of an arm where it reads the gain of unlabelled rows
+OTHERS = "What the rows without a label bring"
 # a difference smaller than this is no rows at all
 NONE = 1e-9
 
@@ -103,9 +105,10 @@ def _sentence(
 ) -> str:
     if arm is None or gain is None or gain.mean is None:
         return "There is no gain to read on the learning curve."
-    what = f"{arm} at {rows:.0f} real rows per label"
+    what = f"{arm} at {rows:.0f} {'labelled' if arm == OTHERS else 'real'} rows per label"
     if abs(gain.mean) < NONE and low == high:
-        return f"{what} is worth 0 more real rows per label: the inner folds never chose its rows, or they changed nothing."
+        why = "no arm that uses them is better" if arm == OTHERS else "the inner folds never chose its rows"
+        return f"{what} is worth 0 more real rows per label: {why}, or they changed nothing."
     if fitted.flat:
         return f"{what}: more real rows hardly help here, so a gain cannot be expressed in rows."
     if worth is None and gain.low is not None and gain.high is not None and gain.low <= 0 <= gain.high:

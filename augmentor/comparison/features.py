@@ -31,18 +31,19 @@ LANCZOS = 300
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Principal components, scaled to unit variance on the rows they were fitted on.
+    """Principal components of rows.
 
     Attributes:
         centre: ``(genes,)``.
-        directions: ``(genes, components)``, each divided by the standard deviation along it.
+        directions: ``(genes, components)``, each divided by the standard deviation along it; or all by a tenth of that along
+            the first, where the components keep their variances.
     """
 
     centre: NDArray[np.float32]
     directions: NDArray[np.float32]
 
     @staticmethod
-    def fitted(x: NDArray[np.float32]) -> Components:
+    def fitted(x: NDArray[np.float32], *, whitened: bool = True) -> Components:
         """Fit to ``(rows, genes)``: at most 30, through the smaller Gram matrix."""
         n, p = x.shape
         centre = x.mean(axis=0)
@@ -58,7 +59,8 @@ class Components:
         if not len(kept):  # all rows are equal
             return Components(centre, np.zeros((p, 1), dtype=np.float32))
         spread = np.sqrt(values[kept] / n)
-        vectors = vectors[:, kept] / (spread * np.sqrt(values[kept]) if n < p else spread)
+        unit = spread if whitened else spread[0] / 10
+        vectors = vectors[:, kept] / (unit * np.sqrt(values[kept]) if n < p else unit)
         return Components(centre, (z.T @ vectors if n < p else vectors).astype(np.float32))
 
     def of(self, x: NDArray[np.float32]) -> NDArray[np.float64]:

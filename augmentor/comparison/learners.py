@@ -11,6 +11,8 @@ nothing), a tree sees at most 1,000 rows, and boosting has a fixed number of rou
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,42 +82,61 @@ def train(
         weighted: whether every label weighs the same.
         trees: trees of a forest.
     """
-    weight = "balanced" if weighted else None
     components = None if kind == "rf" else rows.components
-    model: Any
+    model = estimator(kind, len(rows), stream, inverse=penalty * real / len(rows), weighted=weighted, trees=trees)
+    with hushed():
+        model.fit(_seen(rows, components), rows.y)
+    return Fit(kind, model, components, np.bincount(rows.y, minlength=labels) / len(rows))
+
+
+def estimator(kind: str, rows: int | None, stream: Stream, *, inverse: float, weighted: bool, trees: int) -> Any:
+    """Return an untrained classifier of scikit-learn.
+
+    Args:
+        kind: lr, rf or gb.
+        rows: how many rows it will learn from; None if that is not known, then a tree sees as many as there are.
+        stream: randomness of forests.
+        inverse: inverse penalty of the logistic regression.
+        weighted: whether every label weighs the same.
+        trees: trees of a forest.
+    """
+    weight = "balanced" if weighted else None
     if kind == "lr":
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=penalty * real / len(rows), class_weight=weight, max_iter=300)
-    elif kind == "rf":
+        return LogisticRegression(C=inverse, class_weight=weight, max_iter=300)
+    if kind == "rf":
         from sklearn.ensemble import RandomForestClassifier
 
-        model = RandomForestClassifier(
+        return RandomForestClassifier(
             trees,
             min_samples_leaf=LEAF,
             class_weight=weight,
-            max_samples=min(TREE_ROWS, len(rows)),
+            max_samples=None if rows is None else min(TREE_ROWS, rows),
             random_state=stream.integer(),
         )
-    else:
-        from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
-        model = HistGradientBoostingClassifier(
-            max_iter=ROUNDS,
-            max_leaf_nodes=LEAVES,
-            min_samples_leaf=BOOSTED_LEAF,
-            early_stopping=False,
-            class_weight=weight,
-            random_state=stream.integer(),
-        )
+    return HistGradientBoostingClassifier(
+        max_iter=ROUNDS,
+        max_leaf_nodes=LEAVES,
+        min_samples_leaf=BOOSTED_LEAF,
+        early_stopping=False,
+        class_weight=weight,
+        random_state=stream.integer(),
+    )
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Silence what scikit-learn says while a classifier trains on few rows of many labels."""
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
-        from sklearn.exceptions import ConvergenceWarning
-
         # an optimum reached to fewer digits than asked for classifies just as well
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", MANY_LABELS)
-        model.fit(_seen(rows, components), rows.y)
-    return Fit(kind, model, components, np.bincount(rows.y, minlength=labels) / len(rows))
+        yield
 
 
 def called(probabilities: NDArray[np.float64], prior: NDArray[np.float64], power: float) -> NDArray[np.intp]:

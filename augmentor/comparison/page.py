@@ -18,6 +18,7 @@ from markupsafe import Markup
 from scipy import stats
 
 from augmentor.comparison import verdict as thresholds
+from augmentor.comparison.arms import TAUGHT
 from augmentor.comparison.intervals import half_width
 from augmentor.comparison.learners import NAMES
 from augmentor.comparison.result import Arm, Comparison, Gain, Verdict, Word
@@ -47,7 +48,13 @@ ARMS = {
     "choose the power. Nothing is added.",
     "duplicate": "The same real rows once more: more weight and no information. A control, never recommended.",
     "bootstrap_noise": "Real rows drawn again within their label, with noise of a tenth of the label's spread.",
-    "oracle_more_real": "The real rows that the limit per label left out: what more real data would bring.",
+    "oracle_more_real": "The real rows that the limit per label left out, with their labels: what more labelled rows would bring.",
+    "pca_all_rows": "The learner on principal components of all rows, those without a label among them; nothing is added.",
+    "label_spreading": "Labels diffuse over the nearest-neighbour graph of all rows; a test row takes the mean of its 15 nearest. The "
+    "same whatever the learner.",
+    "self_training": "The learner on those components labels the rows it is sure of and is fitted again. Nothing is added.",
+    "inferred_labels": "The rows without a label train with the label that augmentor infers, each used with the probability of that "
+    "label: what the generators below learn from, without a generator.",
 }
 
 
@@ -94,6 +101,9 @@ def _environment() -> jinja2.Environment:
 
 def _plain(answer: Verdict) -> str:
     """The answer for somebody who reads one sentence."""
+    if answer.help is not None and answer.help.word == "yes" and answer.verdict != "augment":
+        added = "adds nothing useful to" if answer.verdict == "do not augment" else "is not shown to add anything to"
+        return f"Use the rows without a label ({answer.help.arm}): they help. Synthesis {added} what they bring."
     if answer.verdict == "augment":
         return f"Add about {answer.ratio:g} synthetic rows of {answer.arm} for every real row."
     if answer.verdict == "do not augment":
@@ -152,12 +162,12 @@ def _forest(comparison: Comparison) -> tuple[str, str, str, dict[str, Any]]:
             for end, name in (("gain", "mean"), ("low", "low"), ("high", "high"))
         },
     }
-    judged = [gain for arm, gain in rows if arm.kind != "oracle" and not arm.leak]
+    judged = [gain for arm, gain in rows if arm.kind in ("simple", "model") and not arm.leak]
     above = [gain.low is not None and gain.low > 0 for gain in judged]
     below = [gain.high is not None and gain.high < delta for gain in judged]
     open_ = sum(not (one or other) for one, other in zip(above, below, strict=True))
     sentence = (
-        "Balanced accuracy on test rows, minus that of the best policy without synthetic rows. Of the "
+        f"Balanced accuracy on test rows, minus that of the best policy without synthetic rows{_and_others(comparison)}. Of the "
         f"{len(judged)} intervals of arms that make rows, {sum(above)} lie above zero and {sum(below)} below +{delta:g}, which "
         f"excludes a useful gain; {open_} leave it open."
     )
@@ -171,8 +181,9 @@ def _forest(comparison: Comparison) -> tuple[str, str, str, dict[str, Any]]:
 
 def _curve(comparison: Comparison) -> tuple[str, str, str, dict[str, Any]]:
     """Return title, reading, what there is to see, and data of the learning curve."""
-    curve, gain = comparison.curve, comparison.verdict.gain
+    curve, gain, found = comparison.curve, comparison.verdict.gain, comparison.verdict.help
     assert curve is not None
+    gain = gain if found is None else found.gain
     n, score = np.array([point.rows for point in curve.points]), np.array([point.score for point in curve.points])
     half = np.array([half_width(point.sd, point.splits, _ratio(comparison)) for point in curve.points])
     fitted = curve.limit - curve.height * n**-curve.exponent
@@ -185,6 +196,7 @@ def _curve(comparison: Comparison) -> tuple[str, str, str, dict[str, Any]]:
         "fitted": fitted.tolist(),
         "at": curve.rows,
         "unit": "real training rows per label",
+        **({} if found is None else {"added": "with rows without a label"}),
     }
     if curve.arm is not None and gain is not None and gain.mean is not None:
         data["augmented"], data["augmented_low"], data["augmented_high"] = (
@@ -195,11 +207,16 @@ def _curve(comparison: Comparison) -> tuple[str, str, str, dict[str, Any]]:
         "interval; the triangle stands where the gain lifts the fitted curve."
     )
     values = ", ".join(f"{point.rows:.0f} rows {point.score:.3f}" for point in curve.points)
+    added = "synthetic rows added" if found is None else "rows without a label beside them"
     alt = (
         "Balanced accuracy against the number of real training rows per label on a log scale, as filled circles with a fitted "
-        f"curve, and an open triangle with synthetic rows added. {values}. {words.one_line(curve.sentence)}"
+        f"curve, and an open triangle with {added}. {values}. {words.one_line(curve.sentence)}"
     )
     return "What the gain is worth in real rows", sentence, alt, data
+
+
+def _and_others(comparison: Comparison) -> str:
+    return " and without unlabelled ones" if comparison.rivals else ""
 
 
 def _ratio(comparison: Comparison) -> float:
@@ -216,6 +233,9 @@ def _abouts(comparison: Comparison) -> list[tuple[Arm, str]]:
 def _about(arm: str) -> str:
     if arm in ARMS:
         return ARMS[arm]
+    name = arm.removesuffix(TAUGHT)
+    if name != arm:
+        return f"{name}, fitted to the labelled rows and to those without a label, each with its inferred label."
     # a comparison may have been made where another generator is installed
     return MODELS.summary(arm) if arm in MODELS.names() else "A generator fitted to the training rows of every split."
 
@@ -235,6 +255,11 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ),
         ("rows of a split", f"{p.train_rows:.0f} training, {p.test_rows:.0f} test; at most {p.most_rows:,} of each"),
         ("rows per label", "" if p.per_label is None else f"at most {p.per_label} training rows"),
+        (
+            "labels kept",
+            "" if p.labelled is None else f"{p.labelled} training rows of each label; the others lost theirs",
+        ),
+        ("rows without a label", f"{p.pool_rows:.0f} beside the training rows of a split" if comparison.rivals else ""),
         ("ratios", f"{ratios} synthetic rows per real row, chosen in {p.inner} inner folds"),
         ("synthetic sets", f"{p.seeds} per split, averaged"),
         ("learners", listed(NAMES[kind] for kind in p.learners)),

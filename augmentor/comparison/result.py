@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 Word = Literal["augment", "do not augment", "not enough evidence"]
-Kind = Literal["plain", "simple", "model", "oracle"]
+Kind = Literal["plain", "simple", "model", "unlabelled", "oracle"]
 
 
 class _Model(BaseModel):
@@ -51,9 +51,12 @@ class Arm(_Model):
     Attributes:
         learner: lr, rf or gb.
         arm: name.
-        kind: plain (no synthetic rows), simple, model, or oracle (more real rows).
+        kind: plain (no synthetic rows), simple, model, unlabelled (uses rows without a label, makes none), or oracle (more real
+            rows).
+        pooled: whether it uses rows without a label.
         scores: mean over splits, by metric.
-        gains: differences from the best policy without synthetic rows, by metric; empty for that policy's own arms.
+        gains: differences from the best policy without synthetic rows and without unlabelled ones, by metric.
+        beyond: where there are unlabelled rows and the arm makes rows, difference in balanced accuracy from the rival.
         over_real: difference in balanced accuracy from real rows as they are.
         ratio: median of the ratios chosen where synthetic rows were chosen; 0 where they never were.
         used: splits in which the inner folds chose synthetic rows.
@@ -68,8 +71,10 @@ class Arm(_Model):
     learner: str
     arm: str
     kind: Kind
+    pooled: bool = False
     scores: dict[str, float | None]
     gains: dict[str, Gain] = Field(default_factory=dict)
+    beyond: Gain | None = None
     over_real: Gain | None = None
     ratio: float = 0.0
     used: int = 0
@@ -93,6 +98,24 @@ class Baseline(_Model):
     scores: dict[str, float | None]
     inner: float
     chosen: dict[str, int]
+
+
+class Help(_Model):
+    """What the rows without a label bring.
+
+    Attributes:
+        word: yes, no, or unknown.
+        gain: in balanced accuracy: the rival minus the baseline, the interval widened for the arms that it is the best of.
+        arm: the rival.
+        maker: the arm of a model that also learns from them, the one with the largest mean; None if there is none.
+        beyond: what that arm adds to the rival.
+    """
+
+    word: Literal["yes", "no", "unknown"]
+    gain: Gain
+    arm: str
+    maker: str | None = None
+    beyond: Gain | None = None
 
 
 class CurvePoint(_Model):
@@ -136,6 +159,7 @@ class Verdict(_Model):
     Attributes:
         delta: the band of practical equivalence: smaller gains count as none.
         as_well: simple arms that do as well as the one recommended.
+        help: what rows without a label bring, where there are any.
     """
 
     verdict: Word
@@ -146,10 +170,17 @@ class Verdict(_Model):
     gain: Gain | None
     delta: float
     as_well: tuple[str, ...] = ()
+    help: Help | None = None
 
 
 class Protocol(_Model):
-    """How the comparison was made."""
+    """How the comparison was made.
+
+    Attributes:
+        labelled: training rows of each label that kept their label, where the others lost it.
+        unlabelled: rows without a label at hand.
+        pool_rows: mean number of rows without a label beside the training rows of a split.
+    """
 
     folds: int
     repeats: int
@@ -161,6 +192,9 @@ class Protocol(_Model):
     models: tuple[str, ...]
     genes: int
     per_label: int | None
+    labelled: int | None = None
+    unlabelled: int = 0
+    pool_rows: float = 0.0
     group: str | None
     most_rows: int
     train_rows: float
@@ -170,7 +204,13 @@ class Protocol(_Model):
 
 
 class Comparison(_Model):
-    """A finished comparison."""
+    """A finished comparison.
+
+    Attributes:
+        baselines: by learner, the best policy without synthetic rows and without unlabelled ones.
+        rivals: where there are unlabelled rows, by learner what synthetic rows have to beat: the best of the arms that use them and
+            make none, on the test rows; the baseline if that is better still.
+    """
 
     format: Literal[1] = FORMAT  # type: ignore[assignment]
     augmentor: str
@@ -189,6 +229,7 @@ class Comparison(_Model):
     verdict: Verdict
     verdicts: dict[str, Verdict]
     baselines: dict[str, Baseline]
+    rivals: dict[str, Baseline] = Field(default_factory=dict)
     arms: tuple[Arm, ...]
     curve: Curve | None
     differences: dict[str, dict[str, tuple[float, ...]]]
@@ -251,11 +292,12 @@ class Comparison(_Model):
                     "used": arm.used,
                     **arm.scores,
                     **{name: None if gain is None else getattr(gain, name) for name in ("mean", "low", "high")},
+                    "beyond": None if arm.beyond is None else arm.beyond.mean,
                     "verdict": arm.verdict,
                 }
             )
         frame = pd.DataFrame(rows).rename(columns={"mean": "gain"}).set_index(["learner", "arm"])
-        return frame.astype(dict.fromkeys(["gain", "low", "high"], float))
+        return frame.astype(dict.fromkeys(["gain", "low", "high", "beyond"], float))
 
     def to_text(self, width: int = 100) -> str:
         """Return verdict, leaderboard and learning curve as text of at most ``width`` columns."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,16 +17,20 @@ from numpy.typing import NDArray
 from augmentor import __version__, io
 from augmentor.comparison import curve as learning
 from augmentor.comparison import learners as classifiers
-from augmentor.comparison import protocol, splits
-from augmentor.comparison.arms import generators
-from augmentor.comparison.protocol import INNER, Design, Split
+from augmentor.comparison import pool as pooling
+from augmentor.comparison import protocol, semisupervised, splits
+from augmentor.comparison.arms import TAUGHT, generators
+from augmentor.comparison.design import INNER, Design
+from augmentor.comparison.protocol import Split
 from augmentor.comparison.result import Comparison, Protocol
 from augmentor.comparison.summary import Points, Setting, decisive, summarised
 from augmentor.core.dataset import Dataset
 from augmentor.core.errors import ConfigError, LabelError, did_you_mean, listed
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
 from augmentor.core.random import Stream
-from augmentor.fitting import Options, prepare
+from augmentor.core.space import Space
+from augmentor.evaluation.run import one_thread
+from augmentor.preparing import Options, prepare
 
 RATIOS, QUICK_RATIOS = (0.0, 0.5, 1.0, 2.0, 5.0), (0.0, 1.0, 2.0)
 FOLDS, REPEATS, QUICK_REPEATS = 5, 5, 2
@@ -40,10 +44,12 @@ def compare(
     data: Any,
     *,
     label: str | Sequence[str] | None = None,
+    unlabelled: Any = None,
     models: Sequence[str] | None = None,
     learners: Sequence[str] | None = None,
     ratios: Sequence[float] | None = None,
     per_label: int | None = None,
+    labelled: int | None = None,
     splits: int = FOLDS,
     repeats: int | None = None,
     seeds: int = 3,
@@ -52,6 +58,9 @@ def compare(
     use_raw: bool = False,
     transpose: bool = False,
     space: str = "auto",
+    categorical: str | Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
+    ordered: Mapping[str, Sequence[object]] | None = None,
     genes: int | None = None,
     min_label_rows: int | None = None,
     most_rows: int | None = None,
@@ -69,13 +78,21 @@ def compare(
     Rows are split first. Everything else (genes, scaling, generators, ratio, threshold, penalty) is fitted and chosen inside
     the training rows of each split; a generator sees exactly the rows that the classifier sees.
 
+    Rows without a label, where there are any, stand beside the training rows of every split, never beside the test rows, and
+    never those of a group that tests. Then there are arms that use them without a generator, and every model has a second arm
+    that learns from them; the answer says what the unlabelled rows bring, and what synthesis adds beyond that.
+
     Args:
-        data: path, AnnData, data frame, ``(X, y)`` or a `Dataset`.
+        data: path, AnnData, data frame, ``(X, y)`` or a `Dataset`; rows whose label is missing are unlabelled ones.
         label: label column or columns.
+        unlabelled: more rows of the same features, without labels, in any form that ``data`` can have; with ``group``, they
+            need that column too.
         models: generators to compare beside the simple arms; copula if None.
         learners: ``lr``, ``rf``, ``gb``; the first two if None.
         ratios: synthetic rows per real row to choose from; 0 is always among them.
         per_label: train on at most this many rows of each label; the others still test.
+        labelled: in every training part this many rows of each label keep their label and the others lose it: what so few
+            labels would do.
         splits: folds of each repeat.
         repeats: repeats of the folds; 5, or 2 if ``quick``.
         seeds: synthetic sets per split, averaged.
@@ -84,6 +101,9 @@ def compare(
         use_raw: use ``raw`` instead of X.
         transpose: genes are in rows (tables).
         space: ``auto``, ``counts``, ``log``, ``continuous`` or ``mixed``.
+        categorical: columns of a table that are categories, also where they hold numbers.
+        numeric: columns of a table that are numbers, also where they were read as text or categories.
+        ordered: columns of a table that are categories, each with all its values, lowest first.
         genes: most variable genes that are modelled and looked at, chosen inside every training part; 500 if None.
         min_label_rows: drop labels with fewer rows.
         most_rows: training rows, and test rows, of a split at most; 2,000 if None.
@@ -102,6 +122,7 @@ def compare(
     Raises:
         LabelError: fewer than two labels, or labels with too few rows.
         ConfigError: an unknown learner, model or number.
+        SchemaMismatch: the unlabelled rows lack features, or are in another unit.
     """
     started = time.monotonic()
     wanted = _ratios(ratios if ratios is not None else QUICK_RATIOS if quick else RATIOS)
@@ -114,29 +135,45 @@ def compare(
         ("repeats", repeats, 1),
         ("seeds", seeds, 1),
         ("per_label", per_label, 2),
+        ("labelled", labelled, 2),
         ("genes", genes, 1),
         ("most_rows", most, 20),
     ):
         if number is not None and number < least:
             raise ConfigError(f"{what} must be at least {least}, not {number}.")
-    dataset = io.convert(data, label=label, group=group, layer=layer, use_raw=use_raw, transpose=transpose, space=space)
+    if labelled is not None and per_label is not None:
+        raise ConfigError("per_label drops training rows and labelled only their labels; give one of them.")
+    types: dict[str, Any] = {"categorical": categorical, "numeric": numeric, "ordered": ordered}
+    how: dict[str, Any] = {"group": group, "layer": layer, "use_raw": use_raw, "transpose": transpose, **types}
+    dataset = io.convert(data, label=label, space=space, **how)
     for note in dataset.notes:
         listener(Progress("read", note=note))
-    rows, y, names = _labelled(dataset, min_label_rows, listener)
+    more = None if unlabelled is None else io.convert(unlabelled, space=str(dataset.schema.space), **how)
+    rows, y, names, own = _labelled(dataset, min_label_rows, listener)
+    if labelled is not None and labelled >= (most_common := int(np.bincount(y).max())):
+        raise ConfigError(
+            f"labelled is {labelled}, but no label has more than {most_common} rows: none would lose its label. Give fewer."
+        )
+    pool = pooling.gathered(rows, own, more, listener)
     named = tuple(dict.fromkeys(models if models is not None else ("copula", *(("cvae",) if full else ()))))
     makers = generators(named, rows.schema.space, stop)
     for arm in set(named) - set(makers):
         listener(Progress("compare", note=f"{arm} takes no part: it does not accept {rows.schema.space} data"))
+    design = Design(len(names), makers, chosen, wanted, seeds, min(genes, rows.features))
+    if pool is not None or labelled is not None:
+        design = replace(design, **_with_unlabelled(named, makers, rows.schema.space, listener))
     setting = Setting(
-        design=Design(len(names), makers, chosen, wanted, seeds, min(genes, rows.features)),
+        design=design,
         folds=splits,
         repeats=repeats,
         per_label=per_label,
+        labelled=labelled,
         most_rows=most,
         max_time=max_time,
         seed=seed,
     )
-    judged, points, warnings = run(rows, y, setting, listener, started)
+    with one_thread():
+        judged, points, warnings = run(rows, y, setting, listener, started, pool)
     called = name or (Path(data).name if isinstance(data, str | Path) else type(data).__name__)
     result = summarised(judged, points, setting, names, warnings)
     return Comparison(
@@ -152,13 +189,18 @@ def compare(
         genes=rows.features,
         labels={name: int(n) for name, n in zip(names, np.bincount(y, minlength=len(names)), strict=True)},
         **result,
-        protocol=_protocol(judged, setting, group, named),
+        protocol=_protocol(judged, setting, group, named, 0 if pool is None else len(pool)),
         environment=_environment(),
     )
 
 
 def run(
-    rows: Dataset, y: NDArray[np.intp], setting: Setting, listener: Listener = silent, started: float | None = None
+    rows: Dataset,
+    y: NDArray[np.intp],
+    setting: Setting,
+    listener: Listener = silent,
+    started: float | None = None,
+    unlabelled: Dataset | None = None,
 ) -> tuple[list[Split], Points, list[str]]:
     """Carry out all splits, then measure the learning curve of the learner that did best on real rows.
 
@@ -168,6 +210,7 @@ def run(
         setting: what to do.
         listener: told about progress.
         started: when the time limit began to run, on the monotonic clock.
+        unlabelled: rows without a label, for the arms of the design that use them.
 
     Returns:
         The splits, the points of the learning curve by split, and what weakens the result.
@@ -175,12 +218,12 @@ def run(
     started = time.monotonic() if started is None else started
     design, rng = setting.design, Stream(setting.seed).child("compare")
     total = setting.folds * setting.repeats
-    fits = design.classifiers * total
+    fits, arms = design.classifiers * total, (*design.generators, *design.unlabelled, *design.taught)
     listener(
         Progress(
             "compare",
             note=f"{total} splits, at most {fits:,} classifiers and {design.fits * total:,} generators to fit "
-            f"({', '.join(design.generators)}; {', '.join(classifiers.NAMES[kind] for kind in design.learners)})",
+            f"({', '.join(arms)}; {', '.join(classifiers.NAMES[kind] for kind in design.learners)})",
         )
     )
     drawn = list(splits.outer(y, rows.groups, setting.folds, setting.repeats, rng.child("splits")))
@@ -199,19 +242,20 @@ def run(
             done += n
             listener(Progress("comparing", j * design.classifiers + done, fits, "classifiers"))
 
-        train = (
-            pool
-            if setting.per_label is None
-            else pool[splits.at_most(y[pool], setting.per_label, stream.child("per_label"))]
-        )
+        few = setting.per_label if setting.labelled is None else setting.labelled
+        train = pool if few is None else pool[splits.at_most(y[pool], few, stream.child("per_label"))]
         train = train[splits.share(y[train], setting.most_rows, stream.child("most"))]
         test = test[splits.share(y[test], setting.most_rows, stream.child("tested"))]
         if len(np.unique(y[train])) < 2:
             raise LabelError("the training rows of a split hold a single label; give fewer splits or other groups.")
-        spare = np.setdiff1d(pool, train) if setting.per_label is not None else train[:0]
+        spare = np.setdiff1d(pool, train) if few is not None else train[:0]
+        beside = None
+        if design.unlabelled:
+            lost = spare if setting.labelled is not None else spare[:0]
+            beside = pooling.beside(unlabelled, rows, lost, test, setting.most_rows, stream.child("unlabelled"))
         spare = spare[splits.share(y[spare], setting.most_rows, stream.child("spare"))] if len(spare) else spare
-        extra = (rows.take(spare), y[spare]) if len(spare) else (None, None)
-        outcome = protocol.learned(rows.take(train), y[train], design, stream, tick, *extra)
+        extra, extra_y = (rows.take(spare), y[spare]) if len(spare) else (None, None)
+        outcome = protocol.learned(rows.take(train), y[train], design, stream, tick, extra, extra_y, beside)
         judged.append(protocol.judged(outcome, rows.take(test), y[test], design))
         parts.append((pool, test))
         tick(design.classifiers - done)
@@ -219,7 +263,15 @@ def run(
             seconds = (time.monotonic() - began) * (total - 1)
             listener(Progress("compare", note=f"the first split is done; about {_duration(seconds)} for the others"))
     least = np.sum([split.trained for split in judged], axis=0)
-    if setting.per_label is None and max(len(pool) for pool, _ in parts) > setting.most_rows:
+    if judged[0].pool == setting.most_rows:
+        warnings.append(
+            f"at most {setting.most_rows:,} rows without a label stood beside the training rows of a split."
+        )
+    if (
+        setting.per_label is None
+        and setting.labelled is None
+        and max(len(pool) for pool, _ in parts) > setting.most_rows
+    ):
         warnings.append(
             f"at most {setting.most_rows:,} of {max(len(pool) for pool, _ in parts):,} training rows of a split were used."
         )
@@ -247,14 +299,15 @@ def run(
     return judged, points, warnings
 
 
-def _labelled(dataset: Dataset, least: int | None, listener: Listener) -> tuple[Dataset, NDArray[np.intp], list[str]]:
+def _labelled(
+    dataset: Dataset, least: int | None, listener: Listener
+) -> tuple[Dataset, NDArray[np.intp], list[str], Dataset | None]:
+    """Return the labelled rows, their label positions, the labels, and the rows without one."""
     if not dataset.schema.labels:
         raise LabelError("compare needs a label: the column that a classifier is to predict (--label).")
-    blank = np.flatnonzero((dataset.codes < 0).any(axis=1))
+    blank, own = np.flatnonzero((dataset.codes < 0).any(axis=1)), None
     if 0 < blank.size < len(dataset):
-        listener(
-            Progress("compare", note=f"{blank.size} rows without a label take no part: they can neither train nor test")
-        )
+        own = dataset.take(blank)
         dataset = dataset.take(np.setdiff1d(np.arange(len(dataset)), blank))
     prepared = prepare(
         dataset, Options(holdout=0.0, rare="keep", min_label_rows=least, partial=True, listener=listener)
@@ -268,7 +321,19 @@ def _labelled(dataset: Dataset, least: int | None, listener: Listener) -> tuple[
             f"{len(few)} labels have fewer than {FEWEST_ROWS} rows: {listed(few)}. Rows must be left to learn from, to choose "
             f"by and to test on; drop them with --min-label-rows {FEWEST_ROWS}, or merge them."
         )
-    return replace(prepared.train, extra={}), prepared.condition, prepared.labels
+    return replace(prepared.train, extra={}), prepared.condition, prepared.labels, own
+
+
+def _with_unlabelled(
+    named: Sequence[str], makers: Mapping[str, Any], space: Space, listener: Listener
+) -> dict[str, Any]:
+    """Return what rows without a label add to a design."""
+    if space is not Space.MIXED:
+        taught = {f"{name}{TAUGHT}": name for name in named if name in makers}
+        return {"unlabelled": semisupervised.ARMS, "taught": taught}
+    note = "labels of rows are inferred for expression matrices only: no arm of this table has inferred labels or a model of them"
+    listener(Progress("compare", note=note))
+    return {"unlabelled": tuple(arm for arm in semisupervised.ARMS if arm != semisupervised.INFERRED)}
 
 
 def _ratios(ratios: Sequence[float]) -> tuple[float, ...]:
@@ -288,7 +353,9 @@ def _learners(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _protocol(judged: Sequence[Split], setting: Setting, group: str | None, models: tuple[str, ...]) -> Protocol:
+def _protocol(
+    judged: Sequence[Split], setting: Setting, group: str | None, models: tuple[str, ...], unlabelled: int
+) -> Protocol:
     design = setting.design
     return Protocol(
         folds=setting.folds,
@@ -301,6 +368,9 @@ def _protocol(judged: Sequence[Split], setting: Setting, group: str | None, mode
         models=models,
         genes=design.genes or 0,
         per_label=setting.per_label,
+        labelled=setting.labelled,
+        unlabelled=unlabelled,
+        pool_rows=float(np.mean([split.pool for split in judged])),
         group=group,
         most_rows=setting.most_rows,
         train_rows=float(np.mean([split.trained.sum() for split in judged])),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from augmentor.core.dataset import Dataset
 from augmentor.core.errors import LabelError
 from augmentor.core.random import Stream
 from augmentor.evaluation.folds import balanced_folds
@@ -57,3 +58,10 @@ def share(y: Codes, most: int, stream: Stream) -> Codes:
     sizes = np.minimum(counts, np.maximum(np.round(counts * most / len(y)).astype(int), 10))
     order = stream.numpy().permutation(len(y))
     return np.sort(np.concatenate([order[y[order] == code][:size] for code, size in enumerate(sizes)]))
+
+
+def apart(pool: Dataset, test: Dataset) -> Dataset:
+    """Return the rows of a pool that are of no group of the test rows; all where rows have no groups."""
+    if pool.groups is None or test.groups is None:
+        return pool
+    return pool.take(~np.isin(pool.groups.astype(str), test.groups.astype(str)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from augmentor.comparison.learners import NAMES
-from augmentor.comparison.result import Arm, Comparison, Gain
-from augmentor.comparison.verdict import signed
+from augmentor.comparison.result import Arm, Baseline, Comparison
+from augmentor.comparison.verdict import shown
 
 HEAD = ("arm", "added", "bal.acc", "gain [95 % interval]", "F1", "AUROC", "AUPRC", "Brier", "+/=/-", "verdict")
 ALIGN = "<>><>>>>><"
@@ -22,16 +22,21 @@ def render(comparison: Comparison, width: int = 100) -> str:
     lines += ["", *_wrapped(_data(comparison), width), *_wrapped(_made(comparison), width)]
     for learner in comparison.protocol.learners:
         lines += ["", *_wrapped(_heading(comparison, learner), width)]
-        rows = [HEAD, *_rows(comparison, learner)]
+        narrow, wide = _rows(comparison, learner, pooled=False), _rows(comparison, learner, pooled=True)
+        rows = [HEAD, *narrow, *wide]
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
         # names of models are the only cells without a bound
         widths[0] = min(widths[0], max(8, width - sum(widths[1:]) - len(widths) + 1))
-        for row in rows:
+        for i, row in enumerate(rows):
+            if wide and i == 1 + len(narrow):
+                lines.append(_group(comparison))
             cells = [
                 _fit(c, w).rjust(w) if a == ">" else _fit(c, w).ljust(w)
                 for c, w, a in zip(row, widths, ALIGN, strict=True)
             ]
             lines.append(" ".join(cells).rstrip()[:width])
+        if wide:
+            lines += _wrapped(_beyond(comparison, learner), width)
     if comparison.curve is not None:
         lines += ["", *_wrapped(_curve(comparison), width)]
     lines += ["", *_wrapped(_legend(comparison), width)]
@@ -54,8 +59,11 @@ def markdown(comparison: Comparison) -> str:
     for learner in comparison.protocol.learners:
         lines += [f"**{_escaped(_heading(comparison, learner))}**", ""]
         lines += ["| " + " | ".join(HEAD) + " |", "|" + "|".join("--:" if a == ">" else ":--" for a in ALIGN) + "|"]
-        lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in _rows(comparison, learner)]
-        lines.append("")
+        narrow, wide = _rows(comparison, learner, pooled=False), _rows(comparison, learner, pooled=True)
+        title = [(_group(comparison), *[""] * (len(HEAD) - 1))] if wide else []
+        rows = [*narrow, *title, *wide]
+        lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows]
+        lines += ["", *([_escaped(_beyond(comparison, learner)), ""] if wide else [])]
     if comparison.curve is not None:
         lines += [_escaped(_curve(comparison)), ""]
     lines += [_escaped(_legend(comparison)), *(f"\n- ! {_escaped(text)}" for text in comparison.warnings)]
@@ -80,9 +88,12 @@ def _made(comparison: Comparison) -> str:
     p = comparison.protocol
     ratios = ", ".join(f"{ratio:g}" for ratio in p.ratios)
     capped = "" if p.per_label is None else f", at most {p.per_label} training rows per label"
+    if p.labelled is not None:
+        capped = f", {p.labelled} training rows per label keep their label"
     grouped = "" if p.group is None else f", {p.group} never divided"
+    beside = f" (and {p.pool_rows:.0f} without a label)" if comparison.rivals else ""
     return (
-        f"{p.splits} splits ({p.folds} folds x {p.repeats}{grouped}){capped}: {p.train_rows:.0f} training and "
+        f"{p.splits} splits ({p.folds} folds x {p.repeats}{grouped}){capped}: {p.train_rows:.0f} training{beside} and "
         f"{p.test_rows:.0f} test rows; {p.seeds} synthetic sets a split, ratios {ratios} chosen in {p.inner} inner folds; "
         f"{p.genes:,} features; seed {comparison.seed}"
     )
@@ -91,25 +102,47 @@ def _made(comparison: Comparison) -> str:
 def _heading(comparison: Comparison, learner: str) -> str:
     base = comparison.baselines[learner]
     best = ": best on real rows alone, decides" if learner == comparison.verdict.learner else ""
-    chosen = ", ".join(f"{name} {n}" for name, n in sorted(base.chosen.items(), key=lambda item: (-item[1], item[0])))
-    return f"{NAMES[learner]}{best}. Without synthetic rows {_number(base.scores['balanced_accuracy'])} ({chosen})"
+    others = " and rows without a label" if comparison.rivals else ""
+    return f"{NAMES[learner]}{best}. Without synthetic rows{others} {_number(base.scores['balanced_accuracy'])} ({_policies(base)})"
 
 
-def _rows(comparison: Comparison, learner: str) -> list[tuple[str, ...]]:
-    return [_row(arm, comparison.protocol.splits) for arm in comparison.arms if arm.learner == learner]
+def _policies(base: Baseline) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(base.chosen.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _rows(comparison: Comparison, learner: str, *, pooled: bool) -> list[tuple[str, ...]]:
+    arms = [arm for arm in comparison.arms if (arm.learner, arm.pooled) == (learner, pooled)]
+    return [_row(arm, comparison.protocol.splits) for arm in arms]
+
+
+def _group(comparison: Comparison) -> str:
+    return f"with {comparison.protocol.pool_rows:,.0f} rows without a label in each split:"
+
+
+def _beyond(comparison: Comparison, learner: str) -> str:
+    """What models add to the best arm that uses rows without a label and makes none: verdicts rest on this."""
+    base = comparison.rivals[learner]
+    best = f"{', '.join(base.chosen)} {_number(base.scores['balanced_accuracy'])}"
+    arms = [arm for arm in comparison.arms if arm.learner == learner and arm.pooled and arm.beyond is not None]
+    changes = "; ".join(f"{arm.arm} {shown(arm.beyond)}" for arm in arms if arm.beyond is not None)
+    return f"Best without synthetic rows: {best}." + (f" Beyond it: {changes}" if changes else "")
 
 
 def _row(arm: Arm, splits: int) -> tuple[str, ...]:
     gain = arm.gains.get("balanced_accuracy")
     used = (
-        "" if arm.kind in ("plain", "oracle") else f"x{arm.ratio:g} {arm.used}/{splits}" if arm.used else f"0/{splits}"
+        ""
+        if arm.kind in ("plain", "oracle", "unlabelled")
+        else f"x{arm.ratio:g} {arm.used}/{splits}"
+        if arm.used
+        else f"0/{splits}"
     )
     word = "LEAK" if arm.leak else SHORT.get(arm.verdict or "", "")
     return (
         arm.arm,
         used,
         _number(arm.scores["balanced_accuracy"]),
-        "" if gain is None else _gain(gain),
+        "" if gain is None else shown(gain),
         *(_number(arm.scores[name]) for name in ("macro_f1", "auroc", "auprc", "brier")),
         "" if gain is None else f"{gain.wins}/{gain.ties}/{gain.losses}",
         word,
@@ -124,20 +157,15 @@ def _curve(comparison: Comparison) -> str:
 
 
 def _legend(comparison: Comparison) -> str:
-    return (
+    text = (
         "gain: over the best of real_only, class_weight and tuned_threshold, as the inner folds choose it on each split; "
         "interval of Nadeau and Bengio. added: synthetic rows per real row (median where chosen), and the splits in which "
         f"the inner folds chose any. +/=/-: splits better, within ±{comparison.verdict.delta:g}, worse."
     )
-
-
-def _gain(gain: Gain) -> str:
-    if gain.mean is None:
-        return "-"
-    if gain.low is None or gain.high is None:
-        return signed(gain.mean)[0]
-    mean, low, high = signed(gain.mean, gain.low, gain.high)
-    return f"{mean} [{low}, {high}]"
+    if comparison.rivals:
+        text += " Verdicts: of what arms add beyond the best without synthetic rows; "
+        text += "for arms with +unlabelled, rows without a label count as real."
+    return text
 
 
 def _number(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -119,7 +119,10 @@ class Spec:
         draws_size: whether count rows come with a library size of the model's own.
         calibrated: whether marginal calibration is on unless the user says otherwise.
         trained: whether it is trained by gradient steps.
+        covariates: whether rows can be conditioned on continuous covariates.
         paper: where the method is from.
+        strengths: what it is good at, in a sentence or two, as measured.
+        limits: what it is not good at.
     """
 
     spaces: tuple[Space, ...]
@@ -128,7 +131,10 @@ class Spec:
     draws_size: bool = False
     calibrated: bool = False
     trained: bool = False
+    covariates: bool = False
     paper: str = ""
+    strengths: str = ""
+    limits: str = ""
 
 
 @runtime_checkable
@@ -178,6 +184,43 @@ class Trained(Synthesizer, Protocol):
         ...
 
 
+@runtime_checkable
+class Embeds(Protocol):
+    """A model that leads rows into a latent space, and back to what it expects of them."""
+
+    def embed(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Return the latent features ``(rows, latent)`` of rows, without randomness."""
+        ...
+
+    def denoise(self, encoded: Encoded) -> Matrix:
+        """Return the mean of p(x | latent features, conditions), ``(rows, features)`` in the layout's space."""
+        ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A model that says how unlikely a row is."""
+
+    def surprise(self, encoded: Encoded) -> NDArray[np.float64]:
+        """Return the negative log-likelihood ``(rows,)`` of rows per feature, in nats, without randomness."""
+        ...
+
+
+@runtime_checkable
+class Interpolates(Protocol):
+    """A model whose rows are drawn from latent vectors, so that there are rows between two conditions."""
+
+    def draw_latents(self, given: Given, rng: Stream) -> NDArray[np.floating]:
+        """Return latent vectors ``(rows, dimensions)`` drawn for these conditions, as `draw` draws them."""
+        ...
+
+    def between(
+        self, vectors: NDArray[np.floating], start: Given, end: Given, weight: NDArray[np.floating], rng: Stream
+    ) -> Matrix:
+        """Draw a row from each latent vector, its conditions ``(1 − weight)·start + weight·end``: ``(rows, features)``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Phase:
     """One optimiser within a stage; the phases of a stage alternate (critic, critic, generator, ...).
@@ -205,6 +248,20 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What a stage finds when it looks at its own result.
+
+    Attributes:
+        facts: numbers and words for the training summary; a list of numbers has one for every condition (None where there were
+            too few rows to tell), or a single one for all rows.
+        findings: what is wrong, as a sentence in which ``{labels}`` stands for the names of the conditions beside it.
+    """
+
+    facts: Mapping[str, str | float | Sequence[float | None] | None]
+    findings: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Stage:
     """A part of training with its own budget.
 
@@ -220,7 +277,13 @@ class Stage:
         patience: epochs without improvement after which to stop.
         ema: decay of the exponential moving average of the weights, which then is what is kept; None for none.
         finish: called with all training rows after the last epoch, to fit what stands on the trained weights.
+        judge: called with all training rows after that, to look at rows drawn from the result; what it finds goes to the user and
+            into the training summary.
         reads: modules of earlier stages that the loss reads and does not move; they are where the rows are while it runs.
+        watch: ``watch(batch, generator)`` returns named quantities that are no terms of the loss, each a number or one per
+            dimension, for the history. It is called now and then on a few training rows, and on validation rows where there are,
+            in evaluation mode, without gradients, with the weights that would be kept and a stream of its own: nothing of it
+            reaches the training.
     """
 
     name: str
@@ -233,7 +296,9 @@ class Stage:
     patience: int | None = None
     ema: float | None = None
     finish: Callable[[Encoded, Stream], None] | None = None
+    judge: Callable[[Encoded, Stream], Judgement] | None = None
     reads: tuple[Any, ...] = ()
+    watch: Callable[[Any, Any], Mapping[str, float | Sequence[float]]] | None = None
 
 
 @runtime_checkable

@@ -81,7 +81,7 @@ def evaluate(
 
     Raises:
         SchemaMismatch: the sets differ in features, label columns or space.
-        LabelError: labels are missing or share no value.
+        LabelError: labels are missing, or no label occurs in all sets.
         DataError: held-out rows are among the training rows.
         ConfigError: a metric is unknown, or a number is out of bounds.
     """
@@ -100,6 +100,7 @@ def evaluate(
     sets = {name: tuple(genes) for name, genes in (gene_sets or {}).items()}
     asked = Asked(full, quick=metrics == "quick" and not full, control=control, gene_sets=sets)
     frame = Frame(data, seed=seed, n_max=n_max, plan=None if plan is None else dict(plan), asked=asked)
+    _share_a_label(frame)
     warnings = [*weaknesses(data, frame), *warned, *warnings]
     scores: dict[str, Score] = {}
     z: dict[str, float] = {}
@@ -233,6 +234,21 @@ def _described(data: Aligned, sets: Mapping[str, Dataset | None], names: Mapping
             name=names.get(name, ""),
         )
     return out
+
+
+def _share_a_label(frame: Frame) -> None:
+    """Refuse sets that could be compared on no row: every arm has as many rows of a label as all sets can give."""
+    held = "the other half of the training rows" if frame.halved else "held-out rows"
+    first = "one half of the training rows" if frame.halved else "training rows"
+    sets = {"synthetic rows": frame.data.synthetic, first: frame.train, held: frame.holdout}
+    counts = {name: rows.counts(len(frame.labels)) for name, rows in sets.items()}
+    if np.min(list(counts.values()), axis=0).any():
+        return
+    found = [f"{name}: {listed(frame.labels[c] for c in np.flatnonzero(n))}" for name, n in counts.items()]
+    raise LabelError(
+        f"no label occurs in all sets, so that no rows of one label can be compared ({'; '.join(found)}). "
+        "Give rows of the same labels, or judge without --label."
+    )
 
 
 def _space(frame: Frame) -> dict[str, Any]:

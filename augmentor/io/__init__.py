@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from augmentor.core.atomic import atomic_path
 from augmentor.core.dataset import Dataset, Source
 from augmentor.core.errors import DataError
+from augmentor.io._annotated import features_frame, is_table, write_annotated, write_frame, write_rows
 from augmentor.io._format import STREAM, Options, to_read, to_write
 from augmentor.io._gene_sets import read_gene_sets
 from augmentor.io._writer import Writer, writer
@@ -26,14 +27,19 @@ __all__ = [
     "atomic_path",
     "check_format",
     "convert",
+    "features_frame",
     "from_anndata",
     "from_arrays",
     "from_frame",
+    "is_table",
     "open_source",
     "read",
     "read_gene_sets",
     "to_anndata",
     "to_frame",
+    "write_annotated",
+    "write_frame",
+    "write_rows",
     "writer",
 ]
 

@@ -63,33 +63,63 @@ class Autoregressive:
         draws_size=True,
         calibrated=True,
         trained=True,
+        covariates=True,
         paper="arXiv:1502.03509",
+        strengths="Exact probability of counts of few features, above every flow on held-out rows (osmFISH: −71.8 of "
+        "−73.8 nats per row); continuous rows too.",
+        limits="Below the flows on continuous rows (breast cancer: −1.6 of 3.7 nats per row); wide rows only as latent "
+        "vectors; draws feature by feature.",
     )
 
     class Config(contract.Config):
         """Settings of the autoregressive network."""
 
-        kind: Literal["nade", "rnn"] = Field("nade", description="masked network, or GRU over blocks of features")
+        kind: Literal["nade", "rnn"] = Field(
+            "nade",
+            description="masked network, or GRU over blocks of features; nade takes a quarter of the seconds of rnn",
+        )
         head: Literal["auto", "gaussian", "logistic", "negative_binomial", "categorical"] = Field(
             "auto", description="law of a value given those before; auto: gaussian, negative_binomial for counts"
         )
         most_features: int = Field(
-            64, ge=0, le=512, description="features up to which rows are modelled themselves, with exact likelihood"
+            64,
+            ge=0,
+            le=512,
+            description="features up to which rows are modelled themselves, with exact likelihood; each takes a "
+            "pass when drawing",
         )
-        components: int = Field(4, ge=1, le=64, description="components of a mixture head")
-        levels: int = Field(24, ge=1, le=1024, description="L, counts with a probability of their own (categorical)")
-        width: int = Field(128, ge=4, le=4096, description="hidden units of the network")
+        components: int = Field(
+            4, ge=1, le=64, description="components of a mixture head; a few, for margins with more than one mode"
+        )
+        levels: int = Field(
+            24,
+            ge=1,
+            le=1024,
+            description="L, counts with a probability of their own (categorical); higher ones have a geometric tail",
+        )
+        width: int = Field(128, ge=4, le=4096, description="hidden units of the network; as wide as the codec")
         block: int | None = Field(None, ge=1, le=512, description="features per step of rnn; default: 32 steps at most")
         latent: int | None = Field(None, ge=1, le=512, description="latent dimensions; default 24, fewer for few rows")
-        hidden: int = Field(128, ge=4, le=4096, description="width of the codec's encoder and decoder")
+        hidden: int = Field(128, ge=4, le=4096, description="width of the codec's encoder and decoder; as in cvae")
         beta: float = Field(0.2, ge=0, le=100, description="KL weight of the codec; small, as the density comes after")
-        dropout: float = Field(0.15, ge=0, lt=1, description="share of encoder inputs hidden at each step")
+        dropout: float = Field(
+            0.15,
+            ge=0,
+            lt=1,
+            description="share of encoder inputs hidden at each step, so that few rows are not learnt by heart",
+        )
         epochs: int | None = Field(
             None, ge=1, le=100_000, description="passes over the rows in each stage; default: by rows and features"
         )
-        batch_size: int = Field(128, ge=2, le=65_536, description="rows per step, fewer when the data has fewer")
-        learning_rate: float = Field(3e-3, gt=0, lt=1, description="peak of the one-cycle rate of the network")
-        weight_decay: float = Field(1e-2, ge=0, lt=1, description="decoupled weight decay of the network (AdamW)")
+        batch_size: int = Field(
+            128, ge=2, le=65_536, description="rows per step; fewer where rows are few, so that an epoch has ten steps"
+        )
+        learning_rate: float = Field(
+            3e-3, gt=0, lt=1, description="peak of the one-cycle rate of the network; usual for AdamW, not tuned"
+        )
+        weight_decay: float = Field(
+            1e-2, ge=0, lt=1, description="decoupled weight decay of the network; the default of AdamW"
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         counts = layout.space is Space.COUNTS
@@ -185,14 +215,46 @@ class Autoregressive:
         rows = batch(encoded)
         return self.net.log_prob(rows.x, rows.c, rows.condition).numpy()
 
-    @torch.no_grad()
     def draw(self, given: Given, rng: Stream) -> Matrix:
         """Return rows ``(rows, features)``, drawn feature after feature, all rows at once."""
-        condition = torch.from_numpy(given.condition.astype(np.int64))
-        x = self.net.draw(conditions(given, self.layout), condition, rng.child("latent").numpy())
+        x = self.draw_latents(given, rng.child("latent"))
         if self.latents is not None:
             return self.latents.draw(x, given, rng.child("noise"))
         return sparse.csr_matrix(x) if self.discrete else x
+
+    @torch.no_grad()
+    def draw_latents(self, given: Given, rng: Stream) -> NDArray[np.floating]:
+        """Draw vectors of the codec, or rows, ``(rows, dimensions)`` coordinate after coordinate."""
+        condition = torch.from_numpy(given.condition.astype(np.int64))
+        return self.net.draw(conditions(given, self.layout), condition, rng.numpy())
+
+    def embed(self, encoded: Encoded) -> NDArray[np.float32]:
+        """z of rows ``(rows, latent)``: the posterior mean of the codec."""
+        return self._coded().embed(encoded)
+
+    def denoise(self, encoded: Encoded) -> Matrix:
+        """Means of the likelihood of rows ``(rows, features)`` at their own z."""
+        return self._coded().codec.denoise(encoded)
+
+    def surprise(self, encoded: Encoded) -> NDArray[np.float64]:
+        """−log p of rows per feature ``(rows,)``: exact where rows are modelled themselves, else given their own z."""
+        if self.latents is not None:
+            return self.latents.codec.surprise(encoded)
+        return -self.log_prob(encoded).astype(np.float64) / self.layout.features
+
+    def between(
+        self, vectors: NDArray[np.floating], start: Given, end: Given, weight: NDArray[np.floating], rng: Stream
+    ) -> Matrix:
+        """Draw rows ``(rows, features)`` from vectors, with conditions between two."""
+        return self._coded().between(vectors, start, end, weight, rng)
+
+    def _coded(self) -> Latents:
+        if self.latents is None:
+            raise ConfigError(
+                f"this network models the {self.layout.features} features themselves and has no latent space; fit it with --set "
+                "most_features=0, or another model with a latent space (cvae, autoencoder)."
+            )
+        return self.latents
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"net.": self.net} | ({} if self.latents is None else {"latents.": self.latents})

@@ -23,7 +23,14 @@ from augmentor.nn.rows import Rows
 class Bootstrap:
     """Rows of a label, drawn with replacement."""
 
-    spec = Spec(spaces=(Space.COUNTS, Space.LOG, Space.CONTINUOUS, Space.MIXED), keeps_rows=True, draws_size=True)
+    spec = Spec(
+        spaces=(Space.COUNTS, Space.LOG, Space.CONTINUOUS, Space.MIXED),
+        keeps_rows=True,
+        draws_size=True,
+        strengths="Every row is a real one, so no model beats its fidelity: it shows what a score is worth, at no cost.",
+        limits="It copies: all its rows are training rows (excess of copies 1.00 on every data set), and nothing in "
+        "them is new.",
+    )
 
     class Config(contract.Config):
         """No settings."""

@@ -46,6 +46,10 @@ class Copula:
         draws_size=True,
         calibrated=True,
         paper="doi:10.1186/s13059-021-02367-2",
+        strengths="Margins as in the data, in seconds: on PBMC3k a forest hardly tells its rows apart (AUC .56 on genes, "
+        ".55 on components), and most correlation within labels is kept (.07 of .08).",
+        limits="It keeps training rows and stays near them: excess of copies .40 on PBMC3k (cvae .16), .80 on 50 "
+        "tumours.",
     )
 
     class Config(contract.Config):

@@ -48,35 +48,72 @@ class Diffusion:
         draws_size=True,
         calibrated=True,
         trained=True,
+        covariates=True,
         paper="arXiv:2006.11239",
+        strengths="Labels can be weighed when drawing, each column by itself, also in combinations; library size is drawn "
+        "with the state of a cell.",
+        limits="It draws latent vectors, so it is never better than its codec; two trainings, and 50 passes of the "
+        "network to draw.",
     )
 
     class Config(contract.Config):
         """Settings of diffusion."""
 
         latent: int | None = Field(None, ge=1, le=512, description="latent dimensions; default 24, fewer for few rows")
-        hidden: int = Field(128, ge=4, le=4096, description="width of the codec's encoder and decoder")
+        hidden: int = Field(128, ge=4, le=4096, description="width of the codec's encoder and decoder; as in cvae")
         beta: float = Field(0.2, ge=0, le=100, description="KL weight of the codec; small, as the density comes after")
-        dropout: float = Field(0.15, ge=0, lt=1, description="share of encoder inputs hidden at each step")
-        width: int = Field(128, ge=4, le=4096, description="width of the denoising network")
-        blocks: int = Field(3, ge=1, le=16, description="residual blocks of the denoising network")
-        schedule: Literal["cosine", "quadratic", "linear"] = Field("cosine", description="how noise grows with time")
-        prediction: Literal["v", "noise"] = Field("v", description="what the network predicts")
-        hide: float = Field(0.1, ge=0, lt=1, description="share of rows with hidden labels in training, for guidance")
+        dropout: float = Field(
+            0.15,
+            ge=0,
+            lt=1,
+            description="share of encoder inputs hidden at each step, so that few rows are not learnt by heart",
+        )
+        width: int = Field(128, ge=4, le=4096, description="width of the denoising network; as wide as the codec")
+        blocks: int = Field(
+            3,
+            ge=1,
+            le=16,
+            description="residual blocks of the denoising network; a few, as it sees at most 25 numbers by default",
+        )
+        schedule: Literal["cosine", "quadratic", "linear"] = Field(
+            "cosine",
+            description="how noise grows with time; cosine leaves more of a row in the middle (Nichol & Dhariwal 2021)",
+        )
+        prediction: Literal["v", "noise"] = Field(
+            "v", description="what the network predicts; v has the same scale at every time (Salimans & Ho 2022)"
+        )
+        hide: float = Field(
+            0.1,
+            ge=0,
+            lt=1,
+            description="share of rows with hidden labels in training, for guidance; as in Ho & Salimans 2022",
+        )
         guidance: float = Field(1.0, ge=0, le=20, description="γ; 1 draws p(x | c), more exaggerates the labels")
         guidance_by: tuple[Annotated[float, Field(ge=0, le=20)], ...] | None = Field(
             None, description="a weight for each label column, in their order, in the place of guidance"
         )
-        steps: int = Field(50, ge=1, le=TIMES, description="steps of DDIM when drawing")
-        eta: float = Field(0.0, ge=0, le=1, description="η; noise put back at each step, 0 none, 1 as much as DDPM")
+        steps: int = Field(
+            50, ge=1, le=TIMES, description="steps of DDIM when drawing; few cost little quality (Song et al. 2021)"
+        )
+        eta: float = Field(
+            0.0,
+            ge=0,
+            le=1,
+            description="η; noise put back at each step, 0 none, 1 as much as DDPM; with few steps 0 is best (Song "
+            "et al. 2021)",
+        )
         epochs: int | None = Field(
             None,
             ge=1,
             le=100_000,
             description="passes over the rows in each of the two stages; default: by rows and features",
         )
-        batch_size: int = Field(128, ge=2, le=65_536, description="rows per step, fewer when the data has fewer")
-        learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak of the one-cycle rate of the network")
+        batch_size: int = Field(
+            128, ge=2, le=65_536, description="rows per step; fewer where rows are few, so that an epoch has ten steps"
+        )
+        learning_rate: float = Field(
+            2e-3, gt=0, lt=1, description="peak of the one-cycle rate of the network; usual for AdamW, not tuned"
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         self.layout, self.config = layout, config
@@ -132,18 +169,22 @@ class Diffusion:
         kept = self.kept.to(time.device)[time]
         return kept.sqrt(), (1 - kept).sqrt()
 
-    @torch.no_grad()
     def draw(self, given: Given, rng: Stream) -> Matrix:
         """Return rows ``(rows, features)``: noise taken away in few steps, then a draw of the likelihood."""
+        return self.latents.draw(self.draw_latents(given, rng.child("latent")), given, rng.child("noise"))
+
+    @torch.no_grad()
+    def draw_latents(self, given: Given, rng: Stream) -> NDArray[np.floating]:
+        """Take the noise away from noise: vectors ``(rows, dimensions)``."""
         shape = (len(given), self.latents.dimensions)
-        noise = rng.child("latent").numpy()
+        noise = rng.numpy()
         c, u = conditions(given, self.layout), torch.from_numpy(noise.standard_normal(shape, dtype=np.float32))
         times = np.rint(np.linspace(TIMES, 0, self.config.steps + 1)).astype(np.int64)
         for now, after in pairwise(times):
             t = torch.full((len(given), 1), int(now))
             predicted = self.field.guided(u, t / TIMES, c)
             u = self._step(u, predicted, t, torch.full_like(t, int(after)), noise)
-        return self.latents.draw(u.numpy(), given, rng.child("noise"))
+        return u.numpy()
 
     def _step(self, u: Tensor, predicted: Tensor, now: Tensor, after: Tensor, noise: np.random.Generator) -> Tensor:
         """One step of DDIM from the times ``now`` to ``after``, ``(rows, 1)`` each."""
@@ -156,6 +197,24 @@ class Diffusion:
         if self.config.eta == 0:
             return u
         return u + fresh * torch.from_numpy(noise.standard_normal(u.shape, dtype=np.float32))
+
+    def embed(self, encoded: Encoded) -> NDArray[np.float32]:
+        """z of rows ``(rows, latent)``: the posterior mean."""
+        return self.latents.embed(encoded)
+
+    def denoise(self, encoded: Encoded) -> Matrix:
+        """Means of the likelihood of rows ``(rows, features)`` at their own z."""
+        return self.latents.codec.denoise(encoded)
+
+    def surprise(self, encoded: Encoded) -> NDArray[np.float64]:
+        """−log p(x | z, c) per feature ``(rows,)`` at the rows' own z."""
+        return self.latents.codec.surprise(encoded)
+
+    def between(
+        self, vectors: NDArray[np.floating], start: Given, end: Given, weight: NDArray[np.floating], rng: Stream
+    ) -> Matrix:
+        """Draw rows ``(rows, features)`` from vectors, with conditions between two."""
+        return self.latents.between(vectors, start, end, weight, rng)
 
     def state(self) -> State:
         """Weights of the codec and of the network."""

@@ -20,8 +20,6 @@ arXiv:1705.07057 (MAF); Kingma et al. 2016, arXiv:1606.04934 (IAF); Durkan et al
 
 from __future__ import annotations
 
-import math
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -29,10 +27,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from zuko.flows.autoregressive import MaskedAutoregressiveTransform
-from zuko.flows.coupling import GeneralCouplingTransform
-from zuko.transforms import AdditiveTransform, ComposedTransform, MonotonicAffineTransform, MonotonicRQSTransform
 
 from augmentor.core import contract
 from augmentor.core.contract import Encoded, Given, Layout, Phase, Spec, Stage, State
@@ -42,6 +36,7 @@ from augmentor.core.random import Stream
 from augmentor.core.space import Space
 from augmentor.nn.blocks import materialise
 from augmentor.nn.conditioning import Batch, batch, conditions, width
+from augmentor.nn.invertible import Kind, Steps
 from augmentor.nn.latents import Latents, rows_per_step
 from augmentor.nn.tensors import into_modules, of_modules
 from augmentor.nn.whitening import class_gaussians
@@ -49,8 +44,6 @@ from augmentor.nn.whitening import class_gaussians
 STEPS = 2500  # optimiser steps of the flow by default
 PASSES = 0.2  # passes over the rows, at most, per row: few rows are soon learnt by heart, and too few to hold some out
 FEW = 10  # rows per dimension below which correlations are estimated once, by shrinkage, rather than learnt
-IAF_PASSES = 4  # groups of coordinates within a step of iaf: its training inverts every step, one pass per group
-SLOPE = 0.05  # an affine step scales by 0.05 to 20: wider, and one odd row is inverted to infinity
 
 
 class Flow:
@@ -62,18 +55,26 @@ class Flow:
         draws_size=True,
         calibrated=True,
         trained=True,
+        covariates=True,
         paper="arXiv:1912.02762",
+        strengths="Exact log-density of rows of few features, far above a Gaussian mixture per label on held-out rows "
+        "(breast cancer: 3.7 of −8.9 nats per row with maf).",
+        limits="Wide rows and counts only as latent vectors of a codec, without an exact density of rows; maf and nsf "
+        "draw in a pass per dimension.",
     )
 
     class Config(contract.Config):
         """Settings of the flow."""
 
-        kind: Literal["nice", "realnvp", "maf", "iaf", "nsf"] = Field("maf", description="which invertible steps")
+        kind: Kind = Field(
+            "maf", description="which invertible steps; maf and nsf are likeliest on held-out rows, and maf is faster"
+        )
         most_features: int = Field(
             64,
             ge=0,
             le=512,
-            description="features up to which continuous rows are modelled themselves, with exact density",
+            description="features up to which continuous rows are modelled themselves, with exact density; maf "
+            "takes a pass each to draw",
         )
         transforms: int | None = Field(
             None,
@@ -82,27 +83,42 @@ class Flow:
             description="invertible steps; default 5, and 2 for nsf, whose steps bend margins at once",
         )
         width: int = Field(
-            64, ge=4, le=4096, description="width of the two hidden layers that give a step's parameters"
+            64,
+            ge=4,
+            le=4096,
+            description="width of the two hidden layers that give a step's parameters; half the codec's, as "
+            "dimensions are few",
         )
-        bins: int = Field(8, ge=2, le=64, description="bins of a spline (nsf)")
+        bins: int = Field(8, ge=2, le=64, description="bins of a spline (nsf); as in the paper")
         start: Literal["auto", "diagonal", "gaussian"] = Field(
             "auto",
-            description="where the flow starts: means and variances of each label, or their covariances too; auto: covariances "
-            "where rows are fewer than ten times the dimensions",
+            description="where the flow starts: means and variances of each label, or their covariances too; auto: "
+            "covariances where rows are fewer than ten times the dimensions",
         )
         pseudo_rows: float = Field(
             100.0, gt=0, description="κ: rows at which a label's own covariance weighs one half where the flow starts"
         )
         latent: int | None = Field(None, ge=1, le=512, description="latent dimensions; default 24, fewer for few rows")
-        hidden: int = Field(128, ge=4, le=4096, description="width of the codec's encoder and decoder")
+        hidden: int = Field(128, ge=4, le=4096, description="width of the codec's encoder and decoder; as in cvae")
         beta: float = Field(0.2, ge=0, le=100, description="KL weight of the codec; small, as the density comes after")
-        dropout: float = Field(0.15, ge=0, lt=1, description="share of encoder inputs hidden at each step")
+        dropout: float = Field(
+            0.15,
+            ge=0,
+            lt=1,
+            description="share of encoder inputs hidden at each step, so that few rows are not learnt by heart",
+        )
         epochs: int | None = Field(
             None, ge=1, le=100_000, description="passes over the rows in each stage; default: by rows and features"
         )
-        batch_size: int = Field(128, ge=2, le=65_536, description="rows per step, fewer when the data has fewer")
-        learning_rate: float = Field(3e-3, gt=0, lt=1, description="peak of the one-cycle rate of the flow")
-        weight_decay: float = Field(1e-2, ge=0, lt=1, description="decoupled weight decay of the flow (AdamW)")
+        batch_size: int = Field(
+            128, ge=2, le=65_536, description="rows per step; fewer where rows are few, so that an epoch has ten steps"
+        )
+        learning_rate: float = Field(
+            3e-3, gt=0, lt=1, description="peak of the one-cycle rate of the flow; usual for AdamW, not tuned"
+        )
+        weight_decay: float = Field(
+            1e-2, ge=0, lt=1, description="decoupled weight decay of the flow; the default of AdamW"
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         self.layout, self.config = layout, config
@@ -111,7 +127,15 @@ class Flow:
             with torch.device("meta"):
                 self.latents = Latents(layout, config.latent, config.hidden)
         self.dimensions = self.latents.dimensions if self.latents else layout.features
-        self.net = _Steps(self.dimensions, width(layout), layout.conditions, config)
+        self.net = Steps(
+            self.dimensions,
+            width(layout),
+            layout.conditions,
+            kind=config.kind,
+            transforms=config.transforms,
+            width=config.width,
+            bins=config.bins,
+        )
         self.batch_size = rows_per_step(layout, config.batch_size)
         self.epochs = config.epochs or max(5, round(min(STEPS * self.batch_size / layout.rows, PASSES * layout.rows)))
 
@@ -195,13 +219,48 @@ class Flow:
         rows = batch(encoded)
         return self.net.log_prob(rows.x, rows.c, rows.condition).numpy()
 
-    @torch.no_grad()
     def draw(self, given: Given, rng: Stream) -> Matrix:
         """Return rows ``(rows, features)``: noise through the inverted steps, then the likelihood of the codec, if any."""
-        noise = rng.child("latent").numpy().standard_normal((len(given), self.dimensions), dtype=np.float32)
-        condition = torch.from_numpy(given.condition.astype(np.int64))
-        u = self.net.inverse(torch.from_numpy(noise), conditions(given, self.layout), condition).numpy()
+        u = self.draw_latents(given, rng.child("latent"))
         return u if self.latents is None else self.latents.draw(u, given, rng.child("noise"))
+
+    @torch.no_grad()
+    def draw_latents(self, given: Given, rng: Stream) -> NDArray[np.floating]:
+        """Lead noise through the inverted steps, to vectors of the codec or to rows ``(rows, dimensions)``."""
+        noise = rng.numpy().standard_normal((len(given), self.dimensions), dtype=np.float32)
+        condition = torch.from_numpy(given.condition.astype(np.int64))
+        u: NDArray[np.float32] = self.net.inverse(
+            torch.from_numpy(noise), conditions(given, self.layout), condition
+        ).numpy()
+        return u
+
+    def embed(self, encoded: Encoded) -> NDArray[np.float32]:
+        """z of rows ``(rows, latent)``: the posterior mean of the codec."""
+        return self._coded().embed(encoded)
+
+    def denoise(self, encoded: Encoded) -> Matrix:
+        """Means of the likelihood of rows ``(rows, features)`` at their own z."""
+        return self._coded().codec.denoise(encoded)
+
+    def surprise(self, encoded: Encoded) -> NDArray[np.float64]:
+        """−log p of rows per feature ``(rows,)``: exact where rows are modelled themselves, else given their own z."""
+        if self.latents is not None:
+            return self.latents.codec.surprise(encoded)
+        return -self.log_prob(encoded).astype(np.float64) / self.layout.features
+
+    def between(
+        self, vectors: NDArray[np.floating], start: Given, end: Given, weight: NDArray[np.floating], rng: Stream
+    ) -> Matrix:
+        """Draw rows ``(rows, features)`` from vectors, with conditions between two."""
+        return self._coded().between(vectors, start, end, weight, rng)
+
+    def _coded(self) -> Latents:
+        if self.latents is None:
+            raise ConfigError(
+                f"this flow models the {self.layout.features} features themselves and has no latent space; fit it with --set "
+                "most_features=0, or another model with a latent space (cvae, autoencoder)."
+            )
+        return self.latents
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"flow.": self.net} | ({} if self.latents is None else {"latents.": self.latents})
@@ -213,113 +272,6 @@ class Flow:
     def restore(self, state: State) -> None:
         """Take over the weights."""
         into_modules(self._modules(), state, "the weights of flow")
-
-
-class _Steps(nn.Module):
-    """p(u | c) of ``(rows, d)``: whitening by the condition's Gaussian, then zuko's transforms."""
-
-    def __init__(self, d: int, c: int, conditions: int, config: Flow.Config) -> None:
-        super().__init__()
-        self.mean: Tensor
-        self.whiten: Tensor
-        self.colour: Tensor
-        self.log_det: Tensor
-        self.register_buffer("mean", torch.zeros(conditions, d))
-        self.register_buffer("whiten", torch.eye(d).repeat(conditions, 1, 1))
-        self.register_buffer("colour", torch.eye(d).repeat(conditions, 1, 1))
-        self.register_buffer("log_det", torch.zeros(conditions))
-        with _Unfilled():
-            self.steps = nn.ModuleList(
-                _step(d, c, i, config) for i in range(config.transforms or (2 if config.kind == "nsf" else 5))
-            )
-        self.log_scale = nn.Parameter(torch.zeros(d)) if config.kind == "nice" else None
-
-    def initialise(self, rng: Stream) -> None:
-        """LeCun-uniform hidden layers; last layers of zeros, so that every step is the identity. Masks stay as they are."""
-        with torch.no_grad():
-            for name, parameter in self.named_parameters():
-                parameter.zero_()
-                if parameter.dim() == 2 and name.endswith("weight"):
-                    bound = 1 / math.sqrt(parameter.shape[1])
-                    parameter.uniform_(-bound, bound, generator=rng.child(name).torch())
-            for step in self.steps:
-                hyper = getattr(getattr(step, "transform", step), "hyper", None)  # none: one feature without label
-                if hyper is not None:
-                    hyper[-1].weight.zero_()
-
-    def start(self, mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> None:
-        """Begin at these Gaussians; the symmetric root leaves every coordinate as near to itself as whitening can."""
-        values, vectors = np.linalg.eigh(covariance)
-        root = np.sqrt(values)[:, None, :]
-        turned = vectors.transpose(0, 2, 1)
-        for buffer, array in (
-            (self.mean, mean),
-            (self.whiten, (vectors / root) @ turned),
-            (self.colour, (vectors * root) @ turned),
-            (self.log_det, -0.5 * np.log(values).sum(axis=1)),
-        ):
-            buffer.copy_(torch.from_numpy(array.astype(np.float32)))
-
-    def log_prob(self, u: Tensor, c: Tensor, condition: Tensor) -> Tensor:
-        """Log-density ``(rows,)``."""
-        y, change = self.forward(u, c, condition)
-        return change - 0.5 * (y.square() + math.log(2 * math.pi)).sum(dim=1)
-
-    def forward(self, u: Tensor, c: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows to noise ``(rows, d)``, with the log-determinant of the Jacobian ``(rows,)``."""
-        y = torch.einsum("nij,nj->ni", self.whiten[condition], u - self.mean[condition])
-        y, change = self._composed(c).call_and_ladj(y)
-        change = change + self.log_det[condition]
-        if self.log_scale is not None:
-            y, change = y * self.log_scale.exp(), change + self.log_scale.sum()
-        return y, change
-
-    def inverse(self, y: Tensor, c: Tensor, condition: Tensor) -> Tensor:
-        """Noise ``(rows, d)`` to rows."""
-        if self.log_scale is not None:
-            y = y * (-self.log_scale).exp()
-        y = self._composed(c).inv(y)
-        return torch.einsum("nij,nj->ni", self.colour[condition], y) + self.mean[condition]
-
-    def _composed(self, c: Tensor) -> Any:
-        context = c if c.shape[1] else None
-        return ComposedTransform(*(step(context) for step in self.steps))
-
-
-class _Unfilled(TorchFunctionMode):
-    """Within it, layers are built without drawing initial weights from the global generator: `initialise` gives them."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init" or func is torch.Tensor.uniform_:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs) if func is not torch.randn else torch.zeros(*args, **kwargs)
-
-
-def _step(d: int, c: int, position: int, config: Flow.Config) -> nn.Module:
-    """Step number ``position``; coordinates change their roles from step to step."""
-    shapes: list[tuple[int, ...]]
-    if config.kind == "nice":
-        univariate, shapes = AdditiveTransform, [()]
-    elif config.kind == "nsf":
-        univariate = MonotonicRQSTransform
-        shapes = [(config.bins,), (config.bins,), (config.bins - 1,)]
-    else:
-        univariate, shapes = partial(MonotonicAffineTransform, slope=SLOPE), [(), ()]
-    common: dict[str, Any] = {
-        "features": d,
-        "context": c,
-        "univariate": univariate,
-        "shapes": shapes,
-        "hidden_features": (config.width, config.width),
-        "activation": nn.Tanh,
-    }
-    if config.kind in ("nice", "realnvp"):
-        return GeneralCouplingTransform(mask=torch.arange(d) % 2 == position % 2, **common)
-    order = torch.arange(d) if position % 2 == 0 else torch.arange(d).flip(0)
-    passes = IAF_PASSES if config.kind == "iaf" else None
-    step = MaskedAutoregressiveTransform(order=order, passes=passes, **common)
-    return step.inv if config.kind == "iaf" else step
 
 
 Model = Flow

@@ -1,12 +1,12 @@
 """Class Gaussian: a mean per label and a covariance shrunk towards the pooled one and towards its diagonal.
 
-    x | c ~ N(μ_c, D_c R_c D_c),   R_c = (1 − λ)·[α_c S_c + (1 − α_c) S] + λ·I
+    x | c, a ~ N(μ_c + Ba, D_c R_c D_c),   R_c = (1 − λ)·[α_c S_c + (1 − α_c) S] + λ·I
 
 S_c and S are the correlation matrices of the residuals within label c and of all labels, α_c = n_c / (n_c + κ) weighs
 the label's own structure by its rows, and λ is the Ledoit–Wolf intensity of the pooled residuals. No matrix of
 features × features is ever formed: S and S_c are kept as low-rank factors from SVDs, and what the factors leave out
 goes to the diagonal, so that the variance of every feature is exact. Standard deviations D_c are shrunk to the pooled
-ones alike.
+ones alike. B holds the slopes on continuous covariates a, one for all labels, where there are some.
 
 Paper: Ledoit & Wolf, A well-conditioned estimator for large-dimensional covariance matrices, J. Multivar. Anal. 88
 (2004), doi:10.1016/S0047-259X(03)00096-4.
@@ -22,6 +22,7 @@ from sklearn.utils.extmath import randomized_svd
 from augmentor.core import contract
 from augmentor.core.contract import Encoded, Given, Layout, Spec, State
 from augmentor.core.random import Stream
+from augmentor.core.slopes import within_slope
 from augmentor.core.space import Space
 from augmentor.core.state import check_state
 
@@ -31,13 +32,28 @@ F32 = np.float32
 class Gaussian:
     """Shrunk low-rank Gaussian per label."""
 
-    spec = Spec(spaces=(Space.CONTINUOUS,), standardised=True, paper="doi:10.1016/S0047-259X(03)00096-4")
+    spec = Spec(
+        spaces=(Space.CONTINUOUS,),
+        standardised=True,
+        covariates=True,
+        paper="doi:10.1016/S0047-259X(03)00096-4",
+        strengths="Seconds for 13,714 genes, no copies (excess .08 on PBMC3k), and on bulk data a classifier learns from "
+        "its rows as from real ones (150 breast tumours: 1.00, real rows .95).",
+        limits="Normal within a label: on counts a forest tells its rows apart (PBMC3k: AUC .80) and correlations "
+        "within labels are lost (.00 of .08).",
+    )
 
     class Config(contract.Config):
         """Settings of the class Gaussian."""
 
         rank: int = Field(100, ge=1, le=2000, description="factors of the pooled correlation; bulk data has fewer rows")
-        label_rank: int = Field(30, ge=1, le=2000, description="factors of each label's own correlation")
+        label_rank: int = Field(
+            30,
+            ge=1,
+            le=2000,
+            description="factors of each label's own correlation; fewer than of the pooled one, as a label has "
+            "fewer rows",
+        )
         pseudo_rows: float = Field(30.0, ge=0, description="κ: rows at which a label's own structure weighs one half")
 
     def __init__(self, layout: Layout, config: Config) -> None:
@@ -51,6 +67,8 @@ class Gaussian:
             "own": np.zeros((c, own, p), F32),
             "weight": np.zeros((c, 2), F32),
         }
+        if layout.covariates:
+            self._state["slope"] = np.zeros((layout.covariates, p), F32)
 
     @classmethod
     def build(cls, layout: Layout, config: Config) -> Gaussian:
@@ -61,6 +79,9 @@ class Gaussian:
         """Fit means, spreads and factors to ``(rows, features)`` standardised rows."""
         x, condition, s = np.asarray(encoded.x, dtype=F32), encoded.given.condition, self._state
         counts = np.bincount(condition, minlength=self.layout.conditions).astype(np.float64)
+        if self.layout.covariates:
+            s["slope"][:] = within_slope(x, encoded.given.covariates, condition)
+            x = x - encoded.given.covariates.astype(F32) @ s["slope"]
         for c in range(self.layout.conditions):
             s["mean"][c] = x[condition == c].mean(axis=0)
         residual = x - s["mean"][condition]
@@ -97,6 +118,8 @@ class Gaussian:
             # where the factors explain more than the variance, rescale so that the margin stays exact
             z[rows] /= np.sqrt(np.maximum(explained, 1))
             z[rows] = s["mean"][c] + s["sd"][c] * z[rows]
+        if self.layout.covariates:
+            z += given.covariates.astype(F32) @ s["slope"]
         return z
 
     def state(self) -> State:

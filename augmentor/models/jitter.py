@@ -34,6 +34,10 @@ class Jitter:
         keeps_rows=True,
         draws_size=True,
         paper="doi:10.1162/neco.1995.7.1.108",
+        strengths="At once, for any number of rows and labels of two rows; what everybody can write in a line, to be "
+        "beaten.",
+        limits="Its rows are training rows in all but a few digits: no new combination of values, and nothing is "
+        "hidden.",
     )
 
     class Config(contract.Config):

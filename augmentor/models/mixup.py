@@ -30,7 +30,14 @@ class Mixup:
     """Convex combinations of two rows of a label."""
 
     spec = Spec(
-        spaces=(Space.COUNTS, Space.LOG, Space.CONTINUOUS), keeps_rows=True, draws_size=True, paper="arXiv:1710.09412"
+        spaces=(Space.COUNTS, Space.LOG, Space.CONTINUOUS),
+        keeps_rows=True,
+        draws_size=True,
+        paper="arXiv:1710.09412",
+        strengths="At once; counts stay whole, library sizes are those of real cells, and zeros are not filled by "
+        "averages.",
+        limits="Rows are made of training rows, vary less than real ones, and also fall between the states of a label, "
+        "where there are none.",
     )
 
     class Config(contract.Config):

@@ -40,15 +40,22 @@ class Smote:
         spaces=(Space.LOG, Space.CONTINUOUS, Space.MIXED),
         keeps_rows=True,
         paper="doi:10.1613/jair.953",
+        strengths="At once, from two rows of a label on, mixed tables too; a classifier learns from its rows as from real "
+        "ones (PBMC3k: .89 of .90).",
+        limits="Rows lie between neighbours: half the variance within labels (.52), told apart by a forest (AUC .85 on "
+        "PBMC3k), nearest to training rows nearly always (excess .97).",
     )
 
     class Config(contract.Config):
         """Settings of SMOTE."""
 
-        neighbours: int = Field(5, ge=1, le=1000, description="k; a label with fewer rows uses all its other rows")
+        neighbours: int = Field(
+            5, ge=1, le=1000, description="k; five as in the paper, a label with fewer rows uses all its other rows"
+        )
         categories: Literal["drawn", "majority"] = Field(
             "drawn",
-            description="categories of a mixed table: of the row or its neighbour by chance, or the majority of all neighbours, which "
+            description="categories of a mixed table: of the row or its neighbour by chance, or the majority of all "
+            "neighbours, which "
             "loses rare ones (heart disease, three splits: shape .875 and .839 of .887, error of associations .11 and .17 of .10)",
         )
 

@@ -56,7 +56,11 @@ class Vqvae:
         draws_size=True,
         calibrated=True,
         trained=True,
+        covariates=True,
         paper="arXiv:1711.00937",
+        strengths="Discrete codes, of which a transformer learns how they go together: states with probabilities of their "
+        "own rather than one cloud.",
+        limits="Two trainings, the second on codes that few rows give little evidence of; drawing goes code by code.",
     )
 
     class Config(contract.Config):
@@ -66,35 +70,59 @@ class Vqvae:
         codes: int | None = Field(
             None, ge=2, le=4096, description="codes to choose from; default 32, fewer for few rows"
         )
-        dimensions: int = Field(2, ge=1, le=64, description="dimensions of a code's vector")
-        levels: Literal[1, 2] = Field(1, description="2: top codes, and bottom codes of what they leave over")
-        hidden: int = Field(128, ge=4, le=4096, description="width of encoder and decoder")
+        dimensions: int = Field(
+            2, ge=1, le=64, description="dimensions of a code's vector; few, so that 32 codes fill them"
+        )
+        levels: Literal[1, 2] = Field(
+            1, description="2: top codes, and bottom codes of what they leave over; 1, as rows have few codes"
+        )
+        hidden: int = Field(128, ge=4, le=4096, description="width of encoder and decoder; as in cvae")
         beta: float = Field(
             0.5,
             ge=0,
             le=100,
-            description="weight of the KL term; 0 is the VQ-VAE as published. On 58 tumours (Khan) rows drawn at 0.2 covered "
-            "fewer real ones and lay nearer to the training rows; on PBMC3k 1 had a worse AUC on PCs (.61) than 0.5 (.58)",
+            description="weight of the KL term; 0 is the VQ-VAE as published. On 58 tumours (Khan) rows drawn at "
+            "0.2 covered fewer real ones and lay nearer to the training rows; on PBMC3k 1 had a worse AUC on PCs (.61) than 0.5 (.58)",
         )
-        commitment: float = Field(0.25, ge=0, le=100, description="weight that draws latents to their codes")
+        commitment: float = Field(
+            0.25, ge=0, le=100, description="weight that draws latents to their codes; as in the paper"
+        )
         decay: float = Field(
             0.95,
             ge=0,
             lt=1,
-            description="decay of the moving averages that are the codebook; at 0.99 it trails the encoder of a few rows",
+            description="decay of the moving averages that are the codebook; at 0.99 it trails the encoder of a few "
+            "rows",
         )
-        dropout: float = Field(0.15, ge=0, lt=1, description="share of encoder inputs hidden at each step")
-        sizes: int = Field(16, ge=1, le=1024, description="bins of the library size, fewer for few rows")
-        width: int = Field(64, ge=4, le=4096, multiple_of=HEADS, description="width of the transformer")
-        blocks: int = Field(2, ge=1, le=16, description="blocks of the transformer")
+        dropout: float = Field(
+            0.15,
+            ge=0,
+            lt=1,
+            description="share of encoder inputs hidden at each step, so that few rows are not learnt by heart",
+        )
+        sizes: int = Field(
+            16, ge=1, le=1024, description="bins of the library size, fewer for few rows; at least 20 rows in each"
+        )
+        width: int = Field(
+            64,
+            ge=4,
+            le=4096,
+            multiple_of=HEADS,
+            description="width of the transformer; half the codec's, as it sees a dozen tokens",
+        )
+        blocks: int = Field(2, ge=1, le=16, description="blocks of the transformer; two, as it sees a dozen tokens")
         epochs: int | None = Field(
             None,
             ge=1,
             le=100_000,
             description="passes over the rows in each of the two stages; default: by rows and features",
         )
-        batch_size: int = Field(128, ge=2, le=65_536, description="rows per step, fewer when the data has fewer")
-        learning_rate: float = Field(2e-3, gt=0, lt=1, description="peak of the one-cycle rate of both stages")
+        batch_size: int = Field(
+            128, ge=2, le=65_536, description="rows per step; fewer where rows are few, so that an epoch has ten steps"
+        )
+        learning_rate: float = Field(
+            2e-3, gt=0, lt=1, description="peak of the one-cycle rate of both stages; as in cvae"
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         self.layout, self.config = layout, config
@@ -126,7 +154,7 @@ class Vqvae:
         codec = Phase("codec", self.net.parameters, self._codec_loss, learning_rate=rate, weight_decay=1e-3)
         prior = Phase("prior", self.prior.parameters, self._prior_loss, learning_rate=rate, weight_decay=1e-3)
         return [
-            Stage("codec", self.net, (codec,), self.epochs[0], size),
+            Stage("codec", self.net, (codec,), self.epochs[0], size, watch=self._watch),
             Stage(
                 "prior",
                 self.prior,
@@ -145,9 +173,15 @@ class Vqvae:
             "reconstruction": -self.net.codec.log_likelihood(rows, q).mean(),
             "commitment": self.config.commitment * commitment.mean(),
             "kl": self.config.beta * min(1.0, progress / WARMUP) * gaussian_kl(mean, log_variance).sum(dim=1).mean(),
-            # constants, which move no weight: what the log should say of the codebooks
-            **{f"perplexity.{name}": book.perplexity() for name, book in self.net.levels()},
         }
+
+    def _watch(self, rows: Batch, generator: torch.Generator) -> dict[str, float | list[float]]:
+        """Codes in use, exp(entropy), of each level and at every position of it, and KL of every latent dimension."""
+        found: dict[str, float | list[float]] = {}
+        for name, book in self.net.levels():
+            used = book.perplexity()
+            found |= {f"perplexity of {name}": float(used.mean()), f"perplexity of {name} per position": used.tolist()}
+        return {**found, **self.net.codec.watch(rows, generator)}
 
     def _prior_loss(self, rows: Batch, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         net = self.net
@@ -179,6 +213,18 @@ class Vqvae:
                 seen = tables[token - int(self.prior.counts)][chosen]
                 latent.append(seen)
         return self.net.codec.draw(self.net.merged(latent).numpy(), given, rng.child("noise"))
+
+    def embed(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Vectors of the codes of rows ``(rows, M·D)``."""
+        return self.net.codec.embed(encoded, self.net.nearest)
+
+    def denoise(self, encoded: Encoded) -> Matrix:
+        """Means of the likelihood of rows ``(rows, features)`` at their own codes."""
+        return self.net.codec.denoise(encoded, self.net.nearest)
+
+    def surprise(self, encoded: Encoded) -> NDArray[np.float64]:
+        """−log p(x | q, c) per feature ``(rows,)`` at the rows' own codes."""
+        return self.net.codec.surprise(encoded, self.net.nearest)
 
     def state(self) -> State:
         """Weights and codebooks of the codec, weights of the prior."""
@@ -229,6 +275,10 @@ class _Quantised(nn.Module):
             found.append(book.nearest(z))
             z = z - book.look_up(found[-1])
         return torch.cat(found, dim=1)
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """Latents ``(rows, M·D)`` as the vectors of their nearest codes."""
+        return self.merged(self.vectors(self.codes(z)))
 
     def tables(self) -> list[Tensor]:
         """Vectors ``(codes, dimensions)`` of every position, top before bottom."""

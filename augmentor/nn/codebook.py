@@ -68,9 +68,9 @@ class Codebook(nn.Module):
         return self.vectors[torch.arange(self.positions, device=codes.device), codes].flatten(1)
 
     def perplexity(self) -> Tensor:
-        """exp(entropy of code use), from 1 (one code does everything) to K (all alike), averaged over positions."""
+        """exp(entropy of code use) of every position ``(M,)``, from 1 (one code does everything) to K (all alike)."""
         share = self.usage / self.usage.sum(dim=1, keepdim=True).clamp(min=1e-12)
-        return torch.special.entr(share).sum(dim=1).exp().mean()
+        return torch.special.entr(share).sum(dim=1).exp()
 
     def _split(self, z: Tensor) -> Tensor:
         return z.view(len(z), self.positions, self.dimensions)

@@ -85,6 +85,7 @@ class Latents(nn.Module):
             epochs or int(np.clip(120 * work, 40, 120)),
             rows_per_step(self.layout, batch_size),
             finish=finished,
+            watch=self.codec.watch,
         )
 
     @torch.no_grad()
@@ -111,8 +112,22 @@ class Latents(nn.Module):
 
     def draw(self, vectors: NDArray[np.floating], given: Given, rng: Stream) -> Matrix:
         """Draw rows ``(rows, features)`` from vectors in standard units."""
-        z, given = self.codec.split(vectors * self.scale.numpy() + self.shift.numpy(), given)
+        z, given = self.codec.split(self._own_units(vectors), given)
         return self.codec.draw(z, given, rng)
+
+    def between(
+        self, vectors: NDArray[np.floating], start: Given, end: Given, weight: NDArray[np.floating], rng: Stream
+    ) -> Matrix:
+        """Draw rows from vectors in standard units, with conditions between two; see `Codec.between`."""
+        return self.codec.between(self._own_units(vectors), start, end, weight, rng)
+
+    def embed(self, encoded: Encoded) -> NDArray[np.float32]:
+        """z of rows ``(rows, latent)`` in standard units, without the library size."""
+        z = slice(0, self.latent)
+        return (self.codec.embed(encoded) - self.shift.numpy()[z]) / self.scale.numpy()[z]
+
+    def _own_units(self, vectors: NDArray[np.floating]) -> NDArray[np.floating]:
+        return vectors * self.scale.numpy() + self.shift.numpy()
 
 
 def rows_per_step(layout: Layout, batch_size: int) -> int:

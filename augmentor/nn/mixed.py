@@ -30,7 +30,7 @@ TEMPERATURE = 0.5  # of relaxed categories
 
 
 class Heads(Places):
-    """Inputs, likelihood and draws of the rows of a layout in MIXED space."""
+    """Inputs, `nn.likelihoods.Likelihood` and draws of the rows of a layout in MIXED space."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__((None,) * layout.features if layout.levels is None else layout.levels)
@@ -52,25 +52,36 @@ class Heads(Places):
             out[:, columns] = block.unflatten(1, (len(columns), k)).argmax(dim=2).numpy()
         return out
 
-    def log_likelihood(self, x: Tensor, outputs: Tensor, log_variance: Tensor) -> Tensor:
-        """``log p(x)`` of each row ``(rows,)``, summed over columns; ``log_variance`` is ``(rows, numbers)``."""
+    @property
+    def spreads(self) -> int:
+        """log σ² of every number."""
+        return len(self.numbers)
+
+    def centre(self, raw: Tensor, size: Tensor) -> Tensor:
+        """μ of the numbers, logits of the categories."""
+        return raw
+
+    def log_prob(self, x: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
+        """``log p(x)`` of each row ``(rows,)``, summed over columns; ``spread`` is ``log σ²`` of the numbers."""
         numbers, *hot = self.encode(x).split(self.widths, dim=1)
-        mean, *logits = outputs.split(self.widths, dim=1)
-        total = likelihoods.gaussian(numbers, mean, log_variance)
+        mean, *logits = centre.split(self.widths, dim=1)
+        total = likelihoods.gaussian(numbers, mean, spread)
         for (k, columns), truth, block in zip(self.blocks, hot, logits, strict=True):
             log_share = F.log_softmax(block.unflatten(1, (len(columns), k)), dim=2).flatten(1)
             total = total + (truth * log_share).sum(dim=1)
         return total
 
-    def sample(
-        self, outputs: Tensor, log_variance: NDArray[np.float32], generator: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def mean(self, centre: Tensor, spread: Tensor) -> Tensor:
+        """Means of the numbers and the most likely categories ``(rows, features)``."""
+        return torch.from_numpy(self.decode(centre))
+
+    def sample(self, centre: Tensor, spread: Tensor, generator: np.random.Generator) -> NDArray[np.float32]:
         """Draw rows ``(rows, features)`` of the likelihood."""
-        normal = torch.from_numpy(generator.standard_normal((len(outputs), self.width), dtype=np.float32))
+        normal = torch.from_numpy(generator.standard_normal((len(centre), self.width), dtype=np.float32))
         noise = self.gumbel(normal)
-        sd = np.exp(0.5 * np.clip(log_variance, -likelihoods.LOG_LIMIT, likelihoods.LOG_LIMIT))
+        sd = np.exp(0.5 * np.clip(spread.numpy(), -likelihoods.LOG_LIMIT, likelihoods.LOG_LIMIT))
         noise[:, : len(self.numbers)] *= torch.from_numpy(sd)
-        return self.decode(outputs + noise)
+        return self.decode(centre + noise)
 
     def gumbel(self, normal: Tensor) -> Tensor:
         """Normal noise ``(rows, width)``, at the places of categories as Gumbel noise: of logits with it, the largest wins."""

@@ -16,6 +16,7 @@ from sklearn.cluster import KMeans
 from augmentor.core.contract import State
 from augmentor.core.errors import ArtifactError
 from augmentor.core.random import Stream
+from augmentor.core.slopes import within_slope
 from augmentor.core.state import check_state
 
 
@@ -28,6 +29,7 @@ def fit_clusters(
     rows: int,
     pseudo_rows: float,
     rng: Stream,
+    covariates: NDArray[np.float64] | None = None,
 ) -> State:
     """Fit the mixture.
 
@@ -39,12 +41,19 @@ def fit_clusters(
         rows: aimed rows per cluster.
         pseudo_rows: weight of the label's covariance, and of the pooled one, against a cluster's own.
         rng: randomness of the clustering.
+        covariates: ``(rows, covariates)`` in standard units, or None: what they say of the vectors, alike in all conditions, is
+            taken out by linear regression, and what is left is clustered.
 
     Returns:
-        ``condition`` (k,), ``weight`` (k,), ``mean`` (k, d), ``factor`` (k, d, d) lower Cholesky factors.
+        ``condition`` (k,), ``weight`` (k,), ``mean`` (k, d), ``factor`` (k, d, d) lower Cholesky factors; with covariates their
+        ``slope`` (covariates, d).
     """
     h = np.asarray(h, dtype=np.float64)
     d = h.shape[1]
+    slope: State = {}
+    if covariates is not None and covariates.shape[1]:
+        slope = {"slope": within_slope(h, covariates, condition)}
+        h = h - covariates @ slope["slope"]
     centred = h - np.stack([h[condition == c].mean(axis=0) for c in range(conditions)])[condition]
     pooled = centred.T @ centred / len(h)
     owner, weight, mean, factor = [], [], [], []
@@ -70,11 +79,14 @@ def fit_clusters(
         "weight": np.array(weight),
         "mean": np.array(mean),
         "factor": np.array(factor),
+        **slope,
     }
 
 
-def draw_clusters(state: State, condition: NDArray[np.intp], rng: Stream) -> NDArray[np.float64]:
-    """Draw latents ``(rows, dimensions)`` for the conditions asked for."""
+def draw_clusters(
+    state: State, condition: NDArray[np.intp], rng: Stream, covariates: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Draw latents ``(rows, dimensions)`` for the conditions, and the covariates ``(rows, covariates)``, asked for."""
     generator = rng.numpy()
     u = generator.random(len(condition))
     noise = generator.standard_normal((len(condition), state["mean"].shape[1]))
@@ -84,7 +96,8 @@ def draw_clusters(state: State, condition: NDArray[np.intp], rng: Stream) -> NDA
         share = np.cumsum(state["weight"][own])
         members = condition == c
         chosen[members] = own[np.minimum(np.searchsorted(share, u[members], side="right"), own.size - 1)]
-    return state["mean"][chosen] + np.einsum("nij,nj->ni", state["factor"][chosen], noise)
+    latents = state["mean"][chosen] + np.einsum("nij,nj->ni", state["factor"][chosen], noise)
+    return np.asarray(latents + covariates @ state["slope"] if "slope" in state and covariates is not None else latents)
 
 
 def _shrunk(h: NDArray[np.float64], target: NDArray[np.float64], pseudo_rows: float) -> NDArray[np.float64]:
@@ -99,8 +112,8 @@ def _within(h: NDArray[np.float64], part: NDArray[np.intp]) -> NDArray[np.float6
     return centred.T @ centred / len(h)
 
 
-def checked(state: State, dimensions: int, conditions: int) -> State:
-    """Return a state of `fit_clusters` read from a file, if it is one for these dimensions and conditions.
+def checked(state: State, dimensions: int, conditions: int, covariates: int = 0) -> State:
+    """Return a state of `fit_clusters` read from a file, if it is one for these dimensions, conditions and covariates.
 
     Raises:
         ArtifactError: names or shapes are wrong, or a condition has no cluster.
@@ -112,8 +125,10 @@ def checked(state: State, dimensions: int, conditions: int) -> State:
         "mean": ((k, dimensions), np.float64),
         "factor": ((k, dimensions, dimensions), np.float64),
     }
+    if covariates:
+        shapes["slope"] = ((covariates, dimensions), np.float64)
     check_state(shapes, state, "the latent density")
-    lengths = {len(array) for array in state.values()}
+    lengths = {len(array) for name, array in state.items() if name != "slope"}
     if len(lengths) > 1 or set(state["condition"].tolist()) != set(range(conditions)):
         raise ArtifactError(
             f"the latent density does not cover the {conditions} labels of the model. Fit the model again."

@@ -13,6 +13,7 @@ from augmentor.core.random import Stream
 from augmentor.core.space import Space
 
 SMOOTHING = 50.0  # counts borrowed from all rows, spread over the genes by the pooled profile
+BORROWED = 2.0  # rows borrowed from all labels for the share of ones in one
 
 
 def label_profiles(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -43,6 +44,16 @@ def label_profiles(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.fl
         squared += len(scale) * mean**2
     dispersion = np.clip((squared + 1e-3) / (excess + 1e-3), 0.1, 100)
     return np.array(profiles, dtype=np.float32), np.log(dispersion).astype(np.float32)
+
+
+def label_logits(encoded: Encoded) -> NDArray[np.float32]:
+    """Logit of the share of ones in every condition ``(conditions, features)``, with `BORROWED` rows of the pooled share."""
+    x, condition, conditions = encoded.x, encoded.given.condition, encoded.layout.conditions
+    ones = np.stack([np.asarray(x[condition == c].sum(axis=0, dtype=np.float64)).ravel() for c in range(conditions)])
+    pooled = (ones.sum(axis=0) + 0.1) / (x.shape[0] + 0.2)
+    rows = np.bincount(condition, minlength=conditions)[:, None]
+    share = (ones + BORROWED * pooled) / (rows + BORROWED)
+    return np.log(share / (1 - share)).astype(np.float32)
 
 
 def value_moments(encoded: Encoded) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

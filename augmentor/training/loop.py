@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,54 +18,25 @@ import torch
 from lightning_fabric import Fabric
 
 from augmentor.core.contract import Encoded, Phase, Stage, Trained
-from augmentor.core.errors import ConfigError, Interrupted, TrainingFailed
-from augmentor.core.progress import Listener, Progress, Stop, never, silent
+from augmentor.core.errors import Interrupted, TrainingFailed
+from augmentor.core.progress import Progress
 from augmentor.core.random import Stream
 from augmentor.training import checkpoint
 from augmentor.training.batches import Batches
+from augmentor.training.run import Run, Summary, accelerator, judged
+from augmentor.training.watching import Watch, rounded
+from augmentor.training.weights import copied, load, load_optimiser, optimiser_state, weights
 
 RECOVERIES = 3
 CHECKPOINT_SECONDS = 30.0
+BESIDE = (
+    "gradient.",
+    "gradient_largest.",
+    "rate.",
+    "watch.",
+    "watch_validation.",
+)  # names in the history that are no losses
 LONG_SECONDS = 20.0  # training that takes longer says so after its first epoch
-ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW remembers of a parameter
-
-
-@dataclass
-class Run:
-    """What training needs besides the model and the data.
-
-    Attributes:
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        listener: told about every epoch.
-        stop: asked after every batch whether to stop.
-        seconds: time limit, or None.
-        checkpoint: folder for checkpoints, or None.
-        resume: continue from that folder's checkpoint.
-        identity: what must be equal for a checkpoint to be continued (data digest, config, seed).
-        name: shown in progress.
-    """
-
-    device: str = "auto"
-    listener: Listener = silent
-    stop: Stop = never
-    seconds: float | None = None
-    checkpoint: Path | None = None
-    resume: bool = False
-    identity: str = ""
-    name: str = "model"
-
-
-@dataclass
-class Summary:
-    """How a stage ended.
-
-    Attributes:
-        history: one entry per epoch: stage, epoch, named losses, validation loss, rate, gradient norms.
-        stages: per stage: epochs run, why it stopped, recoveries, best validation loss.
-    """
-
-    history: list[dict[str, Any]] = field(default_factory=list)
-    stages: list[dict[str, Any]] = field(default_factory=list)
 
 
 def train(model: Trained, encoded: Encoded, rng: Stream, run: Run) -> Summary:
@@ -82,7 +53,7 @@ def train(model: Trained, encoded: Encoded, rng: Stream, run: Run) -> Summary:
         Interrupted: ``run.stop`` asked to stop; the checkpoint is written.
         ConfigError: a checkpoint belongs to other data or settings.
     """
-    fabric = Fabric(accelerator=_accelerator(run.device), devices=1)
+    fabric = Fabric(accelerator=accelerator(run.device), devices=1)
     model.initialise(encoded, rng.child("weights"))
     stored = checkpoint.read(run.checkpoint, run.identity) if run.resume and run.checkpoint else None
     summary = Summary(history=list(stored.history) if stored else [])
@@ -103,9 +74,11 @@ def train(model: Trained, encoded: Encoded, rng: Stream, run: Run) -> Summary:
         summary.stages.append(loop.outcome())
         for module in (stage.module, *stage.reads):
             module.to("cpu").eval()
-        finished.append(_copy(stage.module))
+        finished.append(weights(stage.module))
         if stage.finish is not None:
             stage.finish(encoded, rng.child(stage.name, "finish"))
+        if stage.judge is not None:
+            summary.stages[-1] |= judged(stage.judge(encoded, rng.child(stage.name, "judge")), run)
     if run.checkpoint is not None:
         checkpoint.remove(run.checkpoint)
     return summary
@@ -136,13 +109,17 @@ class _StageLoop:
             fabric.to_device(module)
         training, validation = np.flatnonzero(~encoded.valid), np.flatnonzero(encoded.valid)
         self.training = Batches(encoded.take(training), stage.batch_size, fabric.device)
-        judged = stage.validate is not None and validation.size > 0
-        self.validation = Batches(encoded.take(validation), 512, fabric.device) if judged else None
+        judged = encoded.take(validation) if stage.validate is not None and validation.size > 0 else None
+        self.validation = None if judged is None else Batches(judged, 512, fabric.device)
+        self.watch: Watch | None = None
+        if stage.watch is not None:
+            self.watch = Watch(stage, self.training.encoded, judged, fabric.device, rng.child("watch"))
+        self.watched: dict[str, float] = {}
         self.optimisers = [fabric.setup_optimizers(_optimiser(phase)) for phase in stage.phases]
         turn = sum(phase.steps for phase in stage.phases)
         self.turns = max(1, self.training.count // turn)
         self.epoch, self.rate_scale, self.recoveries = 0, 1.0, 0
-        self.average = _copy(stage.module) if stage.ema else {}
+        self.average = weights(stage.module) if stage.ema else {}
         self.best_loss, self.best_epoch = math.inf, -1
         self.best: dict[str, torch.Tensor] = {}
         self.history: list[dict[str, Any]] = []
@@ -162,11 +139,11 @@ class _StageLoop:
             if terms is None:
                 self._recover(good)
                 continue
-            judged = self._validate()
+            judged, watched = self._judge()
             if not math.isfinite(judged) and self.validation is not None:
                 self._recover(good)
                 continue
-            self._remember(terms, judged, time.monotonic() - begun)
+            self._remember(terms | watched, judged, time.monotonic() - begun)
             good = self.snapshot()
             if self.run.checkpoint is not None and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
                 self._write(good)
@@ -178,17 +155,19 @@ class _StageLoop:
             elif self.stage.patience and self.validation and self.epoch - self.best_epoch > self.stage.patience:
                 self.reason = f"no better validation loss for {self.stage.patience} epochs"
         if self.stage.patience is not None and self.best:
-            _load(self.stage.module, self.best)
+            load(self.stage.module, self.best)
         elif self.average:
-            _load(self.stage.module, self.average)
+            load(self.stage.module, self.average)
 
-    def _epoch(self, begun: float) -> dict[str, float] | None:
-        """Train on every row once; return the mean of each named term, or None when a loss was not finite."""
+    def _epoch(self, begun: float) -> dict[str, Any] | None:
+        """Train on every row once; return the means of terms and gradient norms, or None when a loss was not finite."""
         module, stage = self.stage.module, self.stage
         module.train()
         noise = self.rng.child("noise", self.epoch, self.recoveries).torch(self.fabric.device)
         source = self.training.epoch(self.rng.child("order", self.epoch))
         sums: dict[str, float] = {}
+        largest: dict[str, float] = {}
+        progress = begun
         for turn in range(self.turns):
             # position within the epoch, so that rates move with every step
             progress = min(1.0, max(begun, (self.epoch + turn / self.turns) / stage.epochs))
@@ -203,16 +182,22 @@ class _StageLoop:
                         return None
                     for name, value in terms.items():
                         sums[name] = sums.get(name, 0.0) + value / (self.turns * phase.steps)
+                    norm = terms[f"gradient.{phase.name}"]
+                    largest[phase.name] = max(largest.get(phase.name, 0.0), norm)
             self._follow()
             if self.run.stop():
                 self._interrupt(None)
-        return sums
+        epoch: dict[str, Any] = {name: round(value, 6) for name, value in sums.items()}
+        for phase in stage.phases:
+            epoch[f"gradient_largest.{phase.name}"] = round(largest[phase.name], 6)
+            epoch[f"rate.{phase.name}"] = rounded(self._rate(phase, progress))
+        return epoch
 
     def _step(
         self, phase: Phase, optimiser: Any, rows: Any, noise: torch.Generator, progress: float
     ) -> dict[str, float] | None:
         for group in optimiser.param_groups:
-            group["lr"] = phase.learning_rate * self.rate_scale * _rate(self.stage.schedule, progress)
+            group["lr"] = self._rate(phase, progress)
         terms = phase.loss(rows, noise, progress)
         loss = sum(terms.values())
         if not bool(torch.isfinite(loss)):
@@ -226,6 +211,9 @@ class _StageLoop:
         named = {name: float(term.detach()) for name, term in terms.items()}
         return {**named, f"gradient.{phase.name}": float(norm)}
 
+    def _rate(self, phase: Phase, progress: float) -> float:
+        return phase.learning_rate * self.rate_scale * _share(self.stage.schedule, progress)
+
     @torch.no_grad()
     def _follow(self) -> None:
         """Move the average towards the weights: a ← d·a + (1 − d)·w."""
@@ -236,38 +224,52 @@ class _StageLoop:
                 self.average[name].lerp_(tensor, 1 - self.stage.ema)
 
     @torch.no_grad()
-    def _validate(self) -> float:
-        """Loss on the validation part (of the averaged weights, if any); NaN without one."""
-        if self.validation is None or self.stage.validate is None:
-            return math.nan
+    def _judge(self) -> tuple[float, dict[str, Any]]:
+        """Validation loss, NaN without a validation part, and what is watched in this epoch."""
+        look = self.watch is not None and self.watch.due(self.epoch + 1)
+        if self.validation is None and not look:
+            return math.nan, {}
+        with self._kept():
+            judged = math.nan if self.validation is None else self._validate(self.validation)
+            # weights that are not finite have nothing to show
+            well = self.validation is None or math.isfinite(judged)
+            return judged, self.watch.look() if self.watch is not None and look and well else {}
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """The weights that would be kept (averaged, if any), in evaluation mode."""
         module = self.stage.module
-        weights = _copy(module) if self.average else {}
-        if self.average:
-            _load(module, self.average)
+        moving = weights(module) if self.average else {}
+        if moving:
+            load(module, self.average)
         module.eval()
+        yield
+        if moving:
+            load(module, moving)
+
+    def _validate(self, validation: Batches) -> float:
+        """Mean loss on the validation part."""
+        assert self.stage.validate is not None
         # the same noise every epoch, so that epochs differ by their weights only
         noise = self.rng.child("validation").torch(self.fabric.device)
         total = rows = 0.0
-        for part in self.validation.fixed():
+        for part in validation.fixed():
             total += self.stage.validate(part, noise) * len(part)
             rows += len(part)
-        if weights:
-            _load(module, weights)
         return total / rows
 
-    def _remember(self, terms: dict[str, float], judged: float, seconds: float) -> None:
+    def _remember(self, terms: dict[str, Any], judged: float, seconds: float) -> None:
         self.epoch += 1
-        entry: dict[str, Any] = {"stage": self.stage.name, "epoch": self.epoch}
-        entry |= {name: round(value, 6) for name, value in terms.items()}
+        entry: dict[str, Any] = {"stage": self.stage.name, "epoch": self.epoch, **terms}
         if math.isfinite(judged):
             entry["validation"] = round(judged, 6)
             if judged < self.best_loss:
                 self.best_loss, self.best_epoch = judged, self.epoch
-                self.best = _copy_of(self.average) if self.average else _copy(self.stage.module)
+                self.best = copied(self.average) if self.average else weights(self.stage.module)
         self.history.append(entry)
-        shown = {
-            name: value for name, value in entry.items() if isinstance(value, float) and not name.startswith("grad")
-        }
+        numbers = {name: value for name, value in entry.items() if isinstance(value, float)}
+        self.watched |= {n.removeprefix("watch."): value for n, value in numbers.items() if n.startswith("watch.")}
+        shown = {n: value for n, value in numbers.items() if not n.startswith(BESIDE)} | self.watched
         self.run.listener(
             Progress(
                 f"{self.run.name}: {self.stage.name}",
@@ -312,10 +314,10 @@ class _StageLoop:
     def snapshot(self) -> dict[str, Any]:
         """Copy of everything that the next epoch depends on."""
         self._epoch_start = {
-            "module": _copy(self.stage.module),
-            "average": _copy_of(self.average),
+            "module": weights(self.stage.module),
+            "average": copied(self.average),
             "best": dict(self.best),
-            "optimisers": [_optimiser_state(optimiser) for optimiser in self.optimisers],
+            "optimisers": [optimiser_state(optimiser) for optimiser in self.optimisers],
             "meta": {
                 "epoch": self.epoch,
                 "rate_scale": self.rate_scale,
@@ -330,11 +332,11 @@ class _StageLoop:
     def restore_snapshot(self, snapshot: dict[str, Any]) -> None:
         """Take everything back to a snapshot."""
         meta = snapshot["meta"]
-        _load(self.stage.module, snapshot["module"])
-        self.average = _copy_of(snapshot["average"])
+        load(self.stage.module, snapshot["module"])
+        self.average = copied(snapshot["average"])
         self.best = dict(snapshot["best"])
         for optimiser, state in zip(self.optimisers, snapshot["optimisers"], strict=True):
-            _load_optimiser(optimiser, state)
+            load_optimiser(optimiser, state)
         self.epoch, self.rate_scale, self.recoveries = meta["epoch"], meta["rate_scale"], meta["recoveries"]
         self.best_loss = math.inf if meta["best_loss"] is None else meta["best_loss"]
         self.best_epoch, self.history = meta["best_epoch"], list(meta["history"])
@@ -349,7 +351,7 @@ class _StageLoop:
 
     def skip(self, weights: dict[str, torch.Tensor], outcome: dict[str, Any]) -> None:
         """Take over the weights of a stage that was finished before the checkpoint."""
-        _load(self.stage.module, weights)
+        load(self.stage.module, weights)
         self.epoch, self.reason, self.recoveries = outcome["epochs"], outcome["stopped"], outcome["recoveries"]
         self.best_epoch = outcome["best_epoch"]
         self.best_loss = math.inf if outcome["best_validation"] is None else outcome["best_validation"]
@@ -382,7 +384,7 @@ def _continue(loop: _StageLoop, stored: checkpoint.Stored) -> None:
         raise checkpoint.damaged(loop.run.checkpoint, error) from None
 
 
-def _rate(schedule: str, progress: float) -> float:
+def _share(schedule: str, progress: float) -> float:
     """Share of the peak learning rate: one-cycle rises over the first 30 % and anneals as a cosine (Smith 2018)."""
     if schedule == "constant":
         return 1.0
@@ -391,52 +393,7 @@ def _rate(schedule: str, progress: float) -> float:
     return max(1e-3, 0.5 * (1 + math.cos(math.pi * (progress - 0.3) / 0.7)))
 
 
-def _accelerator(device: str) -> str:
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise ConfigError(f"'{device}' is not a device; use auto, cpu, cuda or mps.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("no CUDA device was found; use --device auto or --device cpu.")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("no Apple GPU was found; use --device auto or --device cpu.")
-    return device
-
-
 def _optimiser(phase: Phase) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         list(phase.parameters()), lr=phase.learning_rate, betas=phase.betas, weight_decay=phase.weight_decay
     )
-
-
-def _copy(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return _copy_of(module.state_dict())
-
-
-def _copy_of(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-def _load(module: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            tensor.copy_(tensors[name])
-
-
-def _optimiser_state(optimiser: Any) -> dict[str, torch.Tensor]:
-    state = optimiser.state_dict()["state"]
-    return {
-        f"{index}.{key}": torch.as_tensor(value).detach().clone()
-        for index, own in state.items()
-        for key, value in own.items()
-    }
-
-
-def _load_optimiser(optimiser: Any, tensors: dict[str, torch.Tensor]) -> None:
-    whole = optimiser.state_dict()
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor.clone()
-    for parameter, own in state.items():
-        if own.keys() != ADAM:
-            raise ValueError(f"parameter {parameter} of the optimiser has {sorted(own)} instead of {sorted(ADAM)}")
-    optimiser.load_state_dict({**whole, "state": state})

@@ -21,6 +21,7 @@ def balance(
     ctx: typer.Context,
     data: o.Data,
     label: o.Label = None,
+    covariate: o.Covariate = None,
     group: o.Group = None,
     layer: o.Layer = None,
     use_raw: o.UseRaw = False,
@@ -58,7 +59,7 @@ def balance(
     if not label:
         raise typer.BadParameter("balance needs --label: the column whose values are to be equally frequent.")
     outputs.check_rows(output, inputs=[data, artifact])
-    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered)
+    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered, covariate)
     wanted, chosen, limit = arguments.genes(genes), o.model_settings(ctx, settings), arguments.seconds(max_time)
 
     from augmentor import Augmentor, io, load
@@ -81,7 +82,7 @@ def balance(
                 listener=meter,
             )
         plan = augmentor.write_balanced(output, rows, seed=seed)
-    labels = {name: count for name, count in zip(augmentor.labels, plan.counts, strict=True) if count}
+    labels = plan.rows(augmentor.fitted)
     text = f"{output}: {len(rows):,} real rows and {plan.total:,} synthetic ones"
     if str(output) == outputs.STREAM:
         terminal.note(text)

@@ -23,11 +23,22 @@ def compare(
     ctx: typer.Context,
     data: o.Data,
     label: o.Label = None,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(
+            help="More rows of the same genes, without labels, beside the training rows; rows of DATA with an empty label are "
+            "used anyway.",
+            metavar="FILE",
+        ),
+    ] = None,
     group: o.Group = None,
     layer: o.Layer = None,
     use_raw: o.UseRaw = False,
     transpose: o.Transpose = False,
     space: o.Space = "auto",
+    categorical: o.Categorical = None,
+    numeric: o.Numeric = None,
+    ordered: o.Ordered = None,
     models: Annotated[
         str | None, typer.Option(help="Generators beside the simple arms: a,b; copula if not given.", metavar="NAMES")
     ] = None,
@@ -40,6 +51,14 @@ def compare(
     ] = None,
     per_label: Annotated[
         int | None, typer.Option("--per-label", help="Train on at most N rows of each label.", metavar="N")
+    ] = None,
+    labelled: Annotated[
+        int | None,
+        typer.Option(
+            "--labelled",
+            help="In every training part N rows of each label keep it, the others become unlabelled: what so few labels would do.",
+            metavar="N",
+        ),
     ] = None,
     splits: Annotated[int, typer.Option(help="Folds of each repeat.", metavar="K")] = 5,
     repeats: Annotated[int | None, typer.Option(help="Repeats; 5, or 2 with --quick.", metavar="N")] = None,
@@ -66,18 +85,23 @@ def compare(
 
     augment compare expr.h5ad --label celltype
 
-    Rows are split first; everything else happens inside the training rows. Nothing is written unless asked for.
+    Rows are split first; everything else happens inside the training rows. Rows without a label stand beside those and never
+    test; the answer then says what they bring, and what synthesis adds to that. Nothing is written unless asked for.
     """
     terminal: Terminal = ctx.obj
     if not label:
         raise typer.BadParameter("compare needs --label: the column that a classifier is to predict.")
     if quick and full:
         raise typer.BadParameter("give --quick or --full, not both.")
+    if per_label is not None and labelled is not None:
+        raise typer.BadParameter(
+            "give --per-label, which drops training rows, or --labelled, which drops labels, not both."
+        )
     for path in (json_file, markdown, html):
         if path is not None:
-            outputs.check(path, inputs=[data])
+            outputs.check(path, inputs=[data, unlabelled])
     limit = arguments.seconds(max_time)
-    how = o.reading(label, group, layer, use_raw, transpose, space)
+    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered)
 
     from augmentor import compare as run
     from augmentor import io
@@ -85,14 +109,16 @@ def compare(
     with Meter(terminal) as meter:
         result = run(
             io.read(data, **how),
+            unlabelled=unlabelled,
             models=arguments.comma_separated(models) or None,
             learners=arguments.comma_separated(learners) or None,
             ratios=None if ratios is None else _numbers(ratios),
             per_label=per_label,
+            labelled=labelled,
             splits=splits,
             repeats=repeats,
             seeds=seeds,
-            group=group,
+            **{name: value for name, value in how.items() if name not in ("label", "space")},
             genes=genes,
             min_label_rows=min_label_rows,
             quick=quick,

@@ -56,6 +56,7 @@ def evaluate(
         ),
     ] = None,
     label: o.Label = None,
+    covariate: o.Covariate = None,
     group: o.Group = None,
     layer: o.Layer = None,
     use_raw: o.UseRaw = False,
@@ -149,7 +150,7 @@ def evaluate(
         outputs.check(figures, inputs=inputs, folder=True)
     limit, skipped = arguments.seconds(budget), arguments.comma_separated(skip)
     metrics: Any = arguments.comma_separated(only) or ("quick" if quick else "default")
-    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered)
+    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered, covariate)
 
     from augmentor import evaluate as judge
     from augmentor import io
@@ -174,7 +175,9 @@ def evaluate(
         else:
             assert synthetic is not None
             known = artifact or _nearby(synthetic, real)
-            how["label"] = how["label"] or (None if known is None else _labels(known))
+            if known is not None:
+                labels, covariates = _roles(known)
+                how |= {"label": how["label"] or labels, "covariates": covariate or covariates}
             whole = io.read(real or train, **how)  # type: ignore[arg-type]
             unseen = None if holdout is None else io.read(holdout, **how)
             if artifact is None and known is not None and not _fitted_on(known, whole, terminal):
@@ -187,6 +190,7 @@ def evaluate(
             report = judge(
                 synthetic,
                 label=how["label"],
+                covariate=how.get("covariates"),
                 space=space,
                 synthetic_label=synthetic_label,
                 synthetic_layer=synthetic_layer,
@@ -240,10 +244,12 @@ def _nearby(synthetic: Path, real: Path | None) -> Path | None:
     return None
 
 
-def _labels(artifact: Path) -> list[str] | None:
+def _roles(artifact: Path) -> tuple[list[str] | None, list[str]]:
+    """Return the label columns and the covariates of an artifact."""
     from augmentor.artifact import read_manifest
 
-    return [column.name for column in read_manifest(artifact).data_schema.labels] or None
+    schema = read_manifest(artifact).data_schema
+    return [column.name for column in schema.labels] or None, list(schema.covariates)
 
 
 def _holds_out(artifact: Path) -> bool:

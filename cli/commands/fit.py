@@ -25,10 +25,19 @@ def fit(
     ctx: typer.Context,
     data: o.Data,
     label: o.Label = None,
+    covariate: o.Covariate = None,
     unlabelled: Annotated[
         Path | None,
         typer.Option(
             help="More rows of the same genes, without labels, to learn from; rows of DATA with an empty label are used anyway.",
+            metavar="FILE",
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Many rows of elsewhere (an atlas, another protocol) with the same genes: adapted to DATA and learned from beside it, "
+            "with their own label if they have that column.",
             metavar="FILE",
         ),
     ] = None,
@@ -53,6 +62,7 @@ def fit(
     model: o.Model = "auto",
     settings: o.Settings = None,
     calibrate: o.Calibrate = None,
+    reject: o.Reject = None,
     pca: o.Pca = None,
     config: o.Config = None,
     seed: o.Seed = 0,
@@ -73,8 +83,8 @@ def fit(
     Ctrl-C stops after the batch and keeps a checkpoint for --resume; a second one stops at once.
     """
     terminal: Terminal = ctx.obj
-    outputs.check(output, inputs=[data])
-    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered)
+    outputs.check(output, inputs=[data, reference])
+    how = o.reading(label, group, layer, use_raw, transpose, space, categorical, numeric, ordered, covariate)
     wanted, chosen, limit = arguments.genes(genes), o.model_settings(ctx, settings), arguments.seconds(max_time)
 
     from augmentor import Augmentor, io
@@ -98,11 +108,16 @@ def fit(
         augmentor = Augmentor(model, seed=seed, device=device, **chosen).fit(
             rows,
             unlabelled=unlabelled,
+            reference=reference,
+            layer=layer,
+            use_raw=use_raw,
+            transpose=transpose,
             genes=wanted,
             holdout=0.0 if no_holdout else holdout,
             min_label_rows=min_label_rows,
             rare=rare,
             calibrate=calibrate,
+            reject=reject,
             pca=pca,
             max_seconds=limit,
             checkpoint=output.with_name(f"{output.name}.checkpoint"),

@@ -38,6 +38,14 @@ def sample(
     like_train: Annotated[
         bool, typer.Option("--like-train", help="Labels as frequent as in training (this is the default).")
     ] = False,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--covariate",
+            help="Value that all rows have, as in --covariate age=60; others are drawn as they go with the label.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of the draw; the model's own if not given.", metavar="N")
     ] = None,
@@ -62,13 +70,16 @@ def sample(
         )
     outputs.check_rows(output, inputs=[artifact])
     wanted = arguments.rows_per_label(per_label) if per_label else n
+    values = arguments.covariates(covariate or [])
 
     from augmentor import load
 
     with Meter(terminal) as meter:
         augmentor = load(artifact)
-        plan = augmentor.write(output, wanted, balance=balance, seed=seed, block=block, listener=meter)
-    labels = {name: count for name, count in zip(augmentor.labels, plan.counts, strict=True) if count}
+        plan = augmentor.write(
+            output, wanted, balance=balance, covariates=values, seed=seed, block=block, listener=meter
+        )
+    labels = plan.rows(augmentor.fitted)
     if str(output) == outputs.STREAM:
         terminal.note(f"{plan.total:,} synthetic rows: {o.rows_of(labels)}")
     elif as_json:

@@ -17,6 +17,7 @@ PUBLIC = (
     "augmentor",
     "augmentor.api",
     "augmentor.judging",
+    "augmentor.curves",
     "augmentor.io",
     "augmentor.core",
     "augmentor.evaluation.score",
@@ -39,17 +40,37 @@ TABLE: dict[str, tuple[str, ...]] = {
     "augmentor.splitting": ("augmentor.core",),
     "augmentor.fitted": ("augmentor.core", "augmentor.preprocess", "augmentor.parts", "augmentor.artifact"),
     "augmentor.unlabelled": ("augmentor.core", "augmentor.preprocess", "augmentor.parts"),
+    # rows, before any model is chosen
+    "augmentor.preparing": (
+        *("augmentor.core", "augmentor.preprocess", "augmentor.artifact"),
+        *("augmentor.fitted", "augmentor.splitting", "augmentor.unlabelled", "augmentor.reference"),
+    ),
     "augmentor.fitting": (
         *("augmentor.core", "augmentor.preprocess", "augmentor.parts", "augmentor.artifact", "augmentor.training"),
-        *("augmentor.fitted", "augmentor.splitting", "augmentor.unlabelled", "augmentor.__version__"),
+        *("augmentor.fitted", "augmentor.splitting", "augmentor.preparing", "augmentor.__version__"),
     ),
+    # rows of elsewhere become rows of here, and join as rows without a label do
+    "augmentor.reference": ("augmentor.core", "augmentor.parts", "augmentor.unlabelled"),
     "augmentor.sampling": ("augmentor.core", "augmentor.preprocess", "augmentor.fitted"),
     "augmentor.balancing": ("augmentor.core", "augmentor.fitted", "augmentor.sampling"),
+    # what else a fitted model says of a user's rows, and the rows between two labels
+    "augmentor.latent": ("augmentor.core", "augmentor.fitted", "augmentor.balancing"),
+    "augmentor.between": ("augmentor.core", "augmentor.parts", "augmentor.fitted", "augmentor.latent"),
+    # the forms in which users have rows
+    "augmentor.forms": ("augmentor.core", "augmentor.io", "augmentor.preprocess", "augmentor.latent"),
     # models are fitted as `fit` fits them, and judged by classifiers of its own; nothing of the public face
     "augmentor.comparison": (
         *("augmentor.core", "augmentor.io", "augmentor.preprocess", "augmentor.evaluation"),
-        *("augmentor.fitting", "augmentor.sampling", "augmentor.__version__"),
+        *(
+            "augmentor.preparing",
+            "augmentor.fitting",
+            "augmentor.sampling",
+            "augmentor.unlabelled",
+            "augmentor.__version__",
+        ),
     ),
+    # the log of an artifact, drawn in the look of a report
+    "augmentor.curves": ("augmentor.core", "augmentor.artifact", "augmentor.evaluation"),
     "augmentor.selection": ANY,
     "augmentor.api": ANY,
     "augmentor.judging": ANY,
@@ -81,12 +102,14 @@ def below(module: str, prefix: str) -> bool:
 def allowed(source: Source, module: str) -> bool:
     """Whether the table lets a file import one of our modules."""
     own = room(source.module)
-    if below(module, own) or (module == "augmentor" and own in ("augmentor.fitting", "augmentor.comparison")):
+    if below(module, own) or (
+        module == "augmentor" and own in ("augmentor.fitting", "augmentor.preparing", "augmentor.comparison")
+    ):
         return True
     if own in ("augmentor.adapters", "augmentor.scale", "augmentor_cli", "benchmarks"):
         if below(module, "augmentor.artifact"):
             return module in ARTIFACT_PUBLIC
-        public = ("augmentor.api", "augmentor.judging", "augmentor.io", "augmentor.core", "augmentor.evaluation.score")
+        public = tuple(name for name in PUBLIC if name not in ("augmentor", "augmentor.artifact"))
         if below(module, "augmentor_data") or (own == "benchmarks" and below(module, "augmentor_cli")):
             return True
         # `from augmentor import X` names the package and X; modules of other rooms are not public names

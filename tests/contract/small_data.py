@@ -18,7 +18,8 @@ from augmentor.core.dataset import Dataset, as_dense, row_sums
 from augmentor.core.registry import MODELS
 from augmentor.core.space import Space
 from augmentor.fitted import Fitted
-from augmentor.fitting import Options, fit, prepare
+from augmentor.fitting import fit
+from augmentor.preparing import Options, prepare
 from augmentor.preprocess import chain, genes
 
 CELLS = {"Naive CD4 T": 100, "B": 80, "CD14+ Mono": 80, "NK": 38, "Platelet": 2}

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from commanding import Augment
 
+from augmentor import evaluate
+
 JUDGED = ("--only", "shape,contingency,association,missingness,validity,label_balance,transfer")
 TYPES = {"age": "int64", "pressure": "float64", "children": "int64", "smoker": "bool", "vessels": "float64"}
 TEXTS = ("gender", "thal", "ward", "ÖPNV")
@@ -124,6 +126,13 @@ def test_types_are_overridden(augment: Augment, table: pd.DataFrame) -> None:
     scores = json.loads(Path("report.json").read_text(encoding="utf-8"))["scores"]
     assert scores["validity"]["value"] == 0.0
     assert scores["shape.columns"]["detail"]["columns"]["children"] > 0.7
+    asked = {"categorical": "children", "ordered": {"gender": ["male", "female"]}, "artifact": "model.augment"}
+    report = evaluate("syn.csv", real="p.csv", label="disease", metrics=["shape", "validity"], **asked)
+    assert report["shape.columns"].detail["columns"] == scores["shape.columns"]["detail"]["columns"]
+    quick = ("--repeats", 1, "--splits", 2, "--learners", "lr", "--seeds", 1, "--ratios", "1")
+    ended = augment("compare", "p.csv", "-l", "disease", *types, *quick)
+    assert ended.code == 0, ended.err
+    assert "categories are gender, children, smoker, thal, ward, ÖPNV" in ended.err
 
 
 def test_auto_chooses_among_models_of_mixed_tables(augment: Augment, here: Path) -> None:

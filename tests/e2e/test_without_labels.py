@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import anndata
@@ -74,8 +75,54 @@ def test_other_genes_are_refused(partly: anndata.AnnData, augment: Augment, here
     assert not Path("model.augment").exists()
 
 
-def test_compare_neither_trains_nor_tests_on_them(partly: anndata.AnnData, augment: Augment) -> None:
-    words = ("compare", "partly.h5ad", "-l", "celltype", "--quick", "--repeats", 1, "--splits", 2, "--learners", "lr")
+COMPARE = ("--repeats", 1, "--splits", 2, "--learners", "lr", "--seeds", 1, "--ratios", "1", "--models", "gaussian")
+POOLED = ["pca_all_rows", "label_spreading", "self_training", "inferred_labels", "gaussian+unlabelled"]
+
+
+def told(text: str) -> str:
+    """The same without line breaks."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "words", [("partly.h5ad",), ("few.h5ad", "--unlabelled", "many.h5ad")], ids=["one file", "two files"]
+)
+def test_compare_says_what_they_bring(words: tuple[str, ...], partly: anndata.AnnData, augment: Augment) -> None:
+    """They stand beside the training rows and never test; two runs print the same, and every file holds the arms."""
+    words = ("-q", "compare", *words, "-l", "celltype", *COMPARE)
+    ended = augment(*words, "--json", "c.json", "--html", "c.html", "--markdown", "c.md")
+    assert ended.code == 0, ended.err
+    assert "36 rows x 120 features" in ended.out
+    assert "18 training (and 364 without a label) and 18 test" in told(ended.out)
+    assert "rows without a label" in told(ended.out) and "synthesis (gaussian+unlabelled) adds" in told(ended.out)
+    lines = ended.out.splitlines()
+    group = lines.index("with 364 rows without a label in each split:")
+    assert [line.split()[0] for line in lines[group + 1 : group + 6]] == POOLED
+    content = json.loads(Path("c.json").read_text())
+    assert [arm["arm"] for arm in content["arms"] if arm["pooled"]] == POOLED
+    assert content["verdict"]["help"]["maker"] == "gaussian+unlabelled" and content["rivals"]["lr"]["scores"]
+    for name in ("c.html", "c.md"):
+        text = Path(name).read_text().replace("\\_", "_")
+        assert all(arm in text for arm in POOLED), name
+    assert augment(*words).out.splitlines() == lines
+
+
+def test_compare_says_how_few_labels_would_do(partly: anndata.AnnData, augment: Augment) -> None:
+    words = ("compare", "few.h5ad", "-l", "celltype", "--labelled", 3, *COMPARE)
     ended = augment(*words)
     assert ended.code == 0, ended.err
-    assert "364 rows without a label take no part" in ended.err and "36 rows" in ended.out
+    assert "gaussian, pca_all_rows, label_spreading, self_training, inferred_labels, gaussian+unlabelled" in ended.err
+    assert "3 training rows per label keep their label: 9 training (and 9 without a label) and 18 test" in told(
+        ended.out
+    )
+    assert "oracle_more_real" in ended.out
+    refused = augment(*words, "--per-label", 3)
+    assert refused.code == 2 and "not both" in refused.err
+    refused = augment(*words[:4], "--labelled", 12)
+    assert refused.code == 1 and "no label has more than 12 rows" in refused.err
+
+
+def test_compare_refuses_other_genes(partly: anndata.AnnData, augment: Augment, here: Path) -> None:
+    anndata.read_h5ad("many.h5ad")[:, :50].write_h5ad(here / "narrow.h5ad")
+    ended = augment("compare", "few.h5ad", "-l", "celltype", "--unlabelled", "narrow.h5ad")
+    assert ended.code == 1 and "lacks 70 of the 120 features" in ended.err

@@ -17,7 +17,8 @@ from augmentor.core.dataset import Dataset, as_dense, row_sums
 from augmentor.core.errors import ConfigError, Interrupted, LabelError
 from augmentor.core.progress import Progress
 from augmentor.fitted import Fitted
-from augmentor.fitting import Options, Prepared, configure, fit, prepare
+from augmentor.fitting import configure, fit
+from augmentor.preparing import Options, Prepared, prepare
 from augmentor.preprocess import genes
 from augmentor.sampling import draw, plan
 
@@ -84,14 +85,6 @@ def test_combinations_of_several_labels() -> None:
     prepared = prepare(cells(["celltype", "batch"]), Options(holdout=0.0))
     assert prepared.labels == ["T|ctrl", "T|stim", "B|ctrl", "B|stim", "NK|ctrl", "NK|stim"]
     assert np.bincount(prepared.condition).tolist() == [36, 36, 18, 18, 6, 6]
-
-
-def test_only_combinations_that_occur_can_be_asked_for() -> None:
-    adata = CELLS[~((CELLS.obs["celltype"] == "NK") & (CELLS.obs["batch"] == "stim"))].copy()
-    model = fitted(io.from_anndata(adata, label=["celltype", "batch"]))
-    assert "NK|ctrl" in model.conditions
-    with pytest.raises(LabelError, match=r"'NK\|stim' is not a label of this model"):
-        plan(model, {"NK|stim": 3})
 
 
 def rare() -> Dataset:

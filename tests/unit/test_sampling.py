@@ -16,7 +16,8 @@ from augmentor import io
 from augmentor.core.dataset import as_dense
 from augmentor.core.errors import ConfigError, LabelError
 from augmentor.fitted import Fitted
-from augmentor.fitting import Options, fit, prepare
+from augmentor.fitting import fit
+from augmentor.preparing import Options, prepare
 from augmentor.sampling import LabelPlan, concatenate, draw, plan, stream
 
 WEIGHTS = st.lists(st.integers(1, 10**6), min_size=1, max_size=12)
@@ -24,7 +25,8 @@ WEIGHTS = st.lists(st.integers(1, 10**6), min_size=1, max_size=12)
 
 def counted(counts: list[int]) -> Any:
     """What a plan looks at of a fitted generator: names and training rows."""
-    return SimpleNamespace(counts=tuple(counts), conditions=tuple(f"label {i}" for i in range(len(counts))))
+    names = tuple(f"label {i}" for i in range(len(counts)))
+    return SimpleNamespace(counts=tuple(counts), conditions=names, combination=lambda name: None)
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +126,11 @@ def test_nothing_asked_for_is_refused(fitted: Fitted) -> None:
 
 def test_no_drawn_cell_is_empty(fitted: Fitted) -> None:
     """Readers refuse all-zero cells, so a drawn one gets a count of the block's most frequent gene."""
-    from augmentor.fitted import _no_empty_cells
+    from augmentor.fitted import no_empty_cells
 
     x = np.array([[0, 2, 1], [0, 0, 0], [0, 3, 0]], np.float32)
     from scipy import sparse
 
     for form in (x, sparse.csr_matrix(x)):
-        assert_array_equal(as_dense(_no_empty_cells(form)), [[0, 2, 1], [0, 1, 0], [0, 3, 0]])
+        assert_array_equal(as_dense(no_empty_cells(form)), [[0, 2, 1], [0, 1, 0], [0, 3, 0]])
     assert x[1].sum() == 0, "the argument is untouched"

@@ -15,7 +15,7 @@ from augmentor.core.errors import TrainingFailed
 from augmentor.core.progress import Progress
 from augmentor.core.random import Stream
 from augmentor.fitted import Fitted
-from augmentor.fitting import Options, prepare
+from augmentor.preparing import Options, prepare
 from augmentor.selection import VETO, Candidate, choose, detect
 
 CELLS = io.from_anndata(people.counts(400), label="celltype")

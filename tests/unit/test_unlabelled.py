@@ -14,7 +14,8 @@ from augmentor.core.dataset import Dataset
 from augmentor.core.errors import LabelError, SchemaMismatch
 from augmentor.core.fingerprints import fingerprints
 from augmentor.core.progress import Progress
-from augmentor.fitting import Options, fit, prepare
+from augmentor.fitting import fit
+from augmentor.preparing import Options, prepare
 from augmentor.preprocess import genes
 
 KINDS = {"B": 60, "NK": 50, "CD14+ Mono": 60}

@@ -115,7 +115,7 @@ def learning_curve(data: Mapping[str, Any]) -> Figure:
 
     Args:
         data: as from `curve`; ``at`` is the number of rows that synthetic ones were added to, where it is not the largest, ``unit``
-            what is counted. Without ``augmented`` there is nothing beside the curve.
+            what is counted, ``added`` what was added. Without ``augmented`` there is nothing beside the curve.
     """
     n, score = numbers(data["n"]), numbers(data["score"])
     figure, (axis,) = new_figure(1, width=4.6)
@@ -128,7 +128,7 @@ def learning_curve(data: Mapping[str, Any]) -> Figure:
         if data.get("augmented_low") is not None and data.get("augmented_high") is not None:
             axis.vlines([at], [data["augmented_low"]], [data["augmented_high"]], color=SYNTHETIC, linewidth=1.6)
         marks: dict[str, Any] = {"facecolors": PAPER, "edgecolors": SYNTHETIC, "linewidths": 1.5, "marker": "^"}
-        axis.scatter([at], [made], s=48, zorder=4, label="with synthetic rows", **marks)
+        axis.scatter([at], [made], s=48, zorder=4, label=str(data.get("added", "with synthetic rows")), **marks)
     xlabel = str(data.get("unit", "real training rows"))
     axis.set(xscale="log", xlabel=xlabel, ylabel="balanced accuracy", title="Learning curve")
     axis.minorticks_off()

@@ -17,6 +17,10 @@ from augmentor.core.errors import ConfigError
         ("fit a.h5ad --set a=1 b=2 --seed 3 x=y", "fit a.h5ad --set a=1 --set b=2 --seed 3 x=y"),
         ("sample --per-label NK=4 B=5 -o s.h5ad", "sample --per-label NK=4 --per-label B=5 -o s.h5ad"),
         ("fit -- --quiet --set a=1 b=2", "fit -- --quiet --set a=1 b=2"),
+        ("inspect --curves a.augment", "inspect --curves curves.png a.augment"),
+        ("inspect --curves --json", "inspect --curves curves.png --json"),
+        ("inspect a.augment --curves", "inspect a.augment --curves curves.png"),
+        ("inspect --curves b.PDF a.augment", "inspect --curves b.PDF a.augment"),
         ("", ""),
     ],
 )

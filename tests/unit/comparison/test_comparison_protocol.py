@@ -6,33 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from judged_splits import NAMES, arm, compared, design, ignores_test_rows
 from toy_rows import dataset, normal, quick_train
 
-from augmentor.comparison import features, learners, protocol, splits, verdict
+from augmentor.comparison import features, learners, splits, verdict
 from augmentor.comparison.arms import Generator, Sampler, duplicate, of_model
-from augmentor.comparison.protocol import Design, Learned
 from augmentor.comparison.run import run
 from augmentor.comparison.summary import Setting, summarised
 from augmentor.core.dataset import Dataset
 from augmentor.core.random import Stream
-
-NAMES = ["a", "b", "c"]
-
-
-def design(generators: dict[str, Generator], **changed: object) -> Design:
-    plain = Design(2, generators, ("lr",), (1.0,), 1, None)
-    return replace(plain, **changed)
-
-
-def compared(data: Dataset, y: np.ndarray, plan: Design, seed: int = 0, **setting: object) -> dict:
-    """Arms, verdicts and the rest, from 10 splits."""
-    chosen = Setting(plan, repeats=2, seed=seed, **setting)
-    return summarised(*run(data, y, chosen)[:2], chosen, NAMES[: plan.labels], [])
-
-
-def arm(result: dict, name: str, learner: str = "lr") -> object:
-    (found,) = (item for item in result["arms"] if (item.arm, item.learner) == (name, learner))
-    return found
 
 
 def holding(rows: Dataset, y: np.ndarray) -> Generator:
@@ -74,37 +56,6 @@ def test_a_generator_that_holds_the_test_rows_is_caught() -> None:
     assert "secret takes no part" in result["verdict"].sentence
 
 
-def predictions(outcome: Learned, probe: Dataset, y: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-    part = outcome.part
-    seen = part.features.of(part.features.select(probe), y)
-    return {key: np.stack([fit.probabilities(seen) for fit in fits]) for key, fits in outcome.fits.items()}
-
-
-def ignores_test_rows(data: Dataset, y: np.ndarray, plan: Design, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether what a split learns stays the same when its test rows are replaced by others.
-
-    ``run`` is stopped after the first split's training.
-    """
-    _, test = next(iter(splits.outer(y, None, 5, 1, Stream(0).child("compare").child("splits"))))
-    other = data.x.copy()
-    other[test] = np.random.default_rng(9).normal(3.0, 4.0, (len(test), data.features))
-    found = []
-    real = protocol.learned
-
-    def spy(*args: object) -> Learned:
-        found.append(real(*args))
-        raise StopIteration
-
-    monkeypatch.setattr(protocol, "learned", spy)
-    for x in (data.x, other):
-        with pytest.raises(StopIteration):
-            run(replace(data, x=x), y, Setting(plan))
-    monkeypatch.setattr(protocol, "learned", real)
-    one, two = (predictions(outcome, data, y) for outcome in found)
-    chosen = all(found[0].chosen[k].arms == found[1].chosen[k].arms for k in plan.learners)
-    return chosen and all(np.array_equal(one[key], two[key]) for key in one)
-
-
 def test_nothing_that_is_learned_depends_on_test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Genes are selected, scaled, projected, generated and chosen without them."""
     data, y = normal((25, 20), 60, 2, effect=0.25)
@@ -116,13 +67,13 @@ def test_nothing_that_is_learned_depends_on_test_rows(monkeypatch: pytest.Monkey
 def test_genes_selected_before_the_split_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above, tested: a selection that remembers the first data set it saw, all its rows, is noticed."""
     data, y = normal((25, 20), 60, 2, effect=0.25)
-    honest, everything, go = features.selection.select, [], run
+    honest, everything = features.selection.select, []
 
-    def spying(rows: Dataset, y: np.ndarray, setting: Setting) -> object:
+    def spying(rows: Dataset, *others: object) -> object:
         everything[:] = [rows]
-        return go(rows, y, setting)
+        return run(rows, *others)
 
-    monkeypatch.setattr(f"{__name__}.run", spying)
+    monkeypatch.setattr("judged_splits.run", spying)
     monkeypatch.setattr(features.selection, "select", lambda rows, count: honest(everything[0], count))
     assert not ignores_test_rows(data, y, design({"duplicate": duplicate}, genes=30), monkeypatch)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from augmentor.core.dataset import Dataset
+from augmentor.core.errors import LabelError
 from augmentor.core.progress import Progress
 from augmentor.core.schema import LabelColumn, Schema
 from augmentor.core.space import Space
@@ -107,6 +108,17 @@ def test_a_mixed_table_with_gaps_and_other_category_codes() -> None:
     assert not first.failed and first.space["genes"] == 5
     for name, score in first.scores.items():
         assert second.scores[name].value == pytest.approx(score.value, abs=1e-9)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_sets_that_share_no_label_are_refused_in_a_sentence(held: bool) -> None:
+    """Every two of the three share one; halves of training rows cannot share a label of a single row."""
+    x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    train = _dataset(x, np.repeat([0, 1], [59, 1] if not held else [30, 30]), Space.CONTINUOUS)
+    made = _dataset(x[:20] + 1, np.ones(20, dtype=int), Space.CONTINUOUS)
+    unseen = _dataset(x[:25] - 1, np.zeros(25, dtype=int), Space.CONTINUOUS) if held else None
+    with pytest.raises(LabelError, match=r"no label occurs in all sets.*synthetic rows: .*; (training|one half)"):
+        evaluate(made, train, unseen, metrics="quick")
 
 
 def test_progress_is_told_after_every_metric() -> None:

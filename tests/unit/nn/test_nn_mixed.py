@@ -37,9 +37,9 @@ def test_every_category_has_a_place() -> None:
     assert_array_equal(HEADS.decode(placed), x)
 
 
-def test_log_likelihood_is_normal_and_categorical() -> None:
+def test_log_probability_is_normal_and_categorical() -> None:
     x, (out, spread) = rows(), outputs(50)
-    found = HEADS.log_likelihood(*map(torch.from_numpy, (x, out, spread))).numpy()
+    found = HEADS.log_prob(*map(torch.from_numpy, (x, out, spread))).numpy()
     expected = stats.norm.logpdf(x[:, [1, 4]], out[:, :2], np.exp(0.5 * spread)).sum(axis=1)
     # places after the numbers: one category, two, then the two columns of three
     for column, first, k in ((5, 2, 1), (2, 3, 2), (0, 5, 3), (3, 8, 3)):
@@ -50,7 +50,7 @@ def test_log_likelihood_is_normal_and_categorical() -> None:
 def test_draws_have_the_shares_and_moments_of_the_heads() -> None:
     """20,000 draws: a share is within five standard errors (0.018), a mean within five sd / 141."""
     out, spread = outputs(1)
-    made = HEADS.sample(torch.from_numpy(out.repeat(20_000, 0)), spread.repeat(20_000, 0), Stream(2).numpy())
+    made = HEADS.sample(*(torch.from_numpy(a.repeat(20_000, 0)) for a in (out, spread)), Stream(2).numpy())
     sd = np.exp(0.5 * spread[0])
     assert (np.abs(made[:, [1, 4]].mean(axis=0) - out[0, :2]) < 5 * sd / 141).all()
     assert_allclose(made[:, [1, 4]].std(axis=0), sd, rtol=0.03)
