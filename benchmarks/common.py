@@ -35,7 +35,11 @@ SETS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "golub": ("golub_leukemia.h5ad", "subtype", {}),
     "khan": ("khan_srbct.h5ad", "tumour", {}),
     "khan_csv": ("khan_srbct.csv", "tumour", {}),
+    "heart_disease": ("heart_disease.csv", "heart_disease", {}),
+    "kang": ("kang_ifnb.h5ad", "condition", {}),
+    "cervical": ("cervical_mirna.h5ad", "condition", {}),
     "nci60": ("nci60.h5ad", "tissue", {"min_label_rows": 2}),
+    "osmfish": ("osmfish_cortex.h5ad", "cell_type", {}),
     "tcga_brca": ("tcga_brca_multiomics.h5ad", "subtype", {}),
 }
 BUNDLED = {"pbmc3k": "pbmc3k", "khan": "khan"}

@@ -1,0 +1,198 @@
+"""Label combinations never seen in training, against the rows left out; and continuous covariates, against held-out rows.
+
+    python benchmarks/suites/conditions.py --data DIR [--models copula,cvae] [--seeds 3]
+
+Combinations: every combination of two label columns whose categories also occur elsewhere is left out in turn; models are fitted to the
+others and asked for it. `copy` are real rows of the nearest seen combination, `real` half of the rows left out against the other half.
+Scores, on log-normalised values of 2,000 genes, between the drawn rows and the rows left out: AUC of a forest (cross-validated) by genes
+and by 20 components; of the mean change from the nearest seen combination over the genes, Pearson r with the true change, and the
+error that is left, ‖predicted − true‖² / ‖true‖² (1 for `copy`).
+
+Covariates: for every gene and covariate the slope within labels of log values, over synthetic and over held-out rows; Pearson r over the
+genes and regression slope, beside training against held-out rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from augmentor_data.build import annotate
+from scipy import sparse
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import common
+
+from augmentor import Augmentor, read
+from augmentor.core.dataset import Dataset, as_dense, row_sums
+from augmentor.core.random import Stream
+from augmentor.core.schema import LabelColumn
+from augmentor.io import convert
+
+GENES = 2000
+FEWEST = 40  # rows of a combination that can be left out
+
+
+def mixology(folder: Path) -> Dataset:
+    """Cell lines x protocols: CEL-seq2 and Drop-seq."""
+    return read(folder / "cell_mixology.h5ad", label=["cell_line", "protocol"])
+
+
+def kang(folder: Path) -> Dataset:
+    """Cell types, by the marker genes of PBMC3k within each condition, x control or stimulated."""
+    data = read(folder / "kang_ifnb.h5ad", label="condition")
+    kinds = np.empty(len(data), dtype=object)
+    for code in np.unique(data.codes[:, 0]):
+        rows = data.codes[:, 0] == code
+        found = annotate(sparse.csr_matrix(data.x[rows]), list(data.schema.features))
+        kinds[rows] = [{"Naive CD4 T": "T", "Memory CD4 T": "T", "CD8 T": "T"}.get(kind, kind) for kind in found]
+    names = tuple(sorted(set(kinds)))
+    column = LabelColumn(name="kind", categories=names)
+    codes = np.column_stack([[names.index(kind) for kind in kinds], data.codes[:, 0]]).astype(np.int32)
+    return replace(data, codes=codes, schema=data.schema.model_copy(update={"labels": (column, *data.schema.labels)}))
+
+
+def logged(data: Dataset, target: float = 1e4) -> np.ndarray:
+    """Log-normalised values, dense."""
+    x = as_dense(data.x).astype(np.float64)
+    return np.log1p(x / row_sums(data.x)[:, None] * target)
+
+
+def auc(a: np.ndarray, b: np.ndarray, seed: int) -> float:
+    """Cross-validated AUC of a forest that tells equally many rows of a and b apart."""
+    rng, n = Stream(seed).numpy(), min(len(a), len(b))
+    x = np.concatenate([a[rng.permutation(len(a))[:n]], b[rng.permutation(len(b))[:n]]])
+    y = np.repeat([0, 1], n)
+    forest = RandomForestClassifier(300, max_features="sqrt", min_samples_leaf=2, random_state=seed)
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    return float(roc_auc_score(y, cross_val_predict(forest, x, y, cv=folds, method="predict_proba")[:, 1]))
+
+
+def scores(drawn: np.ndarray, truth: np.ndarray, nearest: np.ndarray, seed: int) -> list[float]:
+    """AUC by genes, AUC by components, r of the change, error left."""
+    pca = PCA(20, random_state=0).fit(nearest)  # of rows that no AUC compares, but for `copy`
+    change, real = drawn.mean(axis=0) - nearest.mean(axis=0), truth.mean(axis=0) - nearest.mean(axis=0)
+    r = float(np.corrcoef(change, real)[0, 1]) if change.std() > 1e-12 else 0.0
+    return [
+        auc(drawn, truth, seed),
+        auc(pca.transform(drawn), pca.transform(truth), seed),
+        r,
+        float(((change - real) ** 2).sum() / (real**2).sum()),
+    ]
+
+
+def unseen(data: Dataset, models: list[str], seeds: int, name: str) -> list[list[Any]]:
+    """Leave out every combination in turn."""
+    combinations, which = np.unique(data.codes, axis=0, return_inverse=True)
+    counts = np.bincount(which.ravel())
+    out = []
+    for c, codes in enumerate(combinations):
+        others = np.delete(combinations, c, axis=0)
+        alone = any(codes[a] not in others[:, a] for a in range(len(codes)))
+        if alone or counts[c] < FEWEST:
+            continue
+        label = "|".join(column.categories[code] for column, code in zip(data.schema.labels, codes, strict=True))
+        rest, left = data.take(which.ravel() != c), data.take(which.ravel() == c)
+        for seed in range(seeds):
+            rows: dict[str, list[float]] = {}
+            for model in models:
+                augmentor = Augmentor(model, seed=seed).fit(rest, genes=GENES, holdout=0.0, min_label_rows=2)
+                fitted = augmentor.fitted
+                made = convert(
+                    augmentor.sample({label: len(left)}, seed=seed),
+                    label=[column.name for column in data.schema.labels],
+                )
+                genes = [rest.schema.features.index(gene) for gene in fitted.schema.features]
+                truth = logged(left.select(genes))
+                lead = fitted.composed((tuple(int(code) for code in codes),)).lead
+                anchor = fitted.layout.combinations[int(lead.anchors[0])]
+                nearest = logged(rest.take((rest.codes == np.array(anchor)).all(axis=1)).select(genes))
+                if not rows:
+                    half = Stream(seed).numpy().permutation(len(truth))
+                    first, second = truth[half[::2]], truth[half[1::2]]
+                    rows["real"] = scores(first, second, nearest, seed)
+                    rows["copy"] = scores(nearest, truth, nearest, seed)
+                rows[model] = scores(logged(made), truth, nearest, seed)
+            near = "|".join(column.categories[code] for column, code in zip(data.schema.labels, anchor, strict=True))
+            for kind, found in rows.items():
+                out.append([name, label, near, len(left), kind, seed, *found])
+            print(name, label, near, {kind: np.round(found, 3).tolist() for kind, found in rows.items()}, flush=True)
+    return out
+
+
+def slopes(data: Dataset) -> np.ndarray:
+    """Slopes ``(covariates, genes)`` of log values within labels, covariates in standard units."""
+    x, a = logged(data, 100.0), data.covariates / data.covariates.std(axis=0)
+    for code in np.unique(data.codes[:, 0]):
+        rows = data.codes[:, 0] == code
+        x[rows] -= x[rows].mean(axis=0)
+        a[rows] -= a[rows].mean(axis=0)
+    return np.linalg.lstsq(a, x, rcond=None)[0]
+
+
+def covariates(folder: Path, models: list[str], seeds: int) -> list[list[Any]]:
+    """Position in the cortex as a covariate of 33 genes."""
+    data = read(folder / "osmfish_cortex.h5ad", label="cell_type", covariates=["x", "y"])
+    out = []
+    for seed in range(seeds):
+        found: dict[str, np.ndarray] = {}
+        for model in models:
+            augmentor = Augmentor(model, seed=seed).fit(data)
+            train, holdout = augmentor.split(data)
+            made = convert(augmentor.sample(len(train)), label="cell_type", covariates=["x", "y"])
+            found |= {"real": slopes(train), "holdout": slopes(holdout), model: slopes(made)}
+        for kind, b in found.items():
+            if kind == "holdout":
+                continue
+            for i, name in enumerate(("x", "y")):
+                h = found["holdout"][i]
+                out.append([name, kind, seed, float(np.corrcoef(b[i], h)[0, 1]), float(b[i] @ h / (h @ h))])
+                print(*out[-1], flush=True)
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", default="copula,gaussian,cvae,flow_matching")
+    parser.add_argument("--seeds", type=int, default=3)
+    asked = parser.parse_args()
+    models = asked.models.split(",")
+    left = [
+        row
+        for name, get in (("cell_mixology", mixology), ("kang", kang))
+        for row in unseen(get(asked.data), models, asked.seeds, name)
+    ]
+    along = covariates(asked.data, [m for m in models if m != "copula"], asked.seeds)
+    text = (
+        "# Conditions\n\nWritten by `benchmarks/suites/conditions.py`; means over "
+        f"{asked.seeds} seeds. `real`: rows left out against others of them. `copy`: real rows of the nearest seen combination.\n\n"
+        "## Combinations never seen in training\n\n"
+    )
+    rows = []
+    for key in dict.fromkeys((row[0], row[1], row[4]) for row in left):
+        own = [row for row in left if (row[0], row[1], row[4]) == key]
+        values = np.mean([row[6:] for row in own], axis=0)
+        rows.append([key[0], key[1], own[0][2], str(own[0][3]), key[2], *[common.number(float(v)) for v in values]])
+    text += common.markdown(
+        ["data", "left out", "nearest seen", "rows", "", "AUC genes", "AUC PCs", "r of the change", "error left"], rows
+    )
+    rows = []
+    for key in dict.fromkeys((row[0], row[1]) for row in along):
+        values = np.mean([row[3:] for row in along if (row[0], row[1]) == key], axis=0)
+        rows.append([*key, *[common.number(float(v)) for v in values]])
+    text += "\n## Covariates\n\nosmfish, 33 genes, position x and y in the tissue; `real`: training rows.\n\n"
+    text += common.markdown(["covariate", "", "r with held-out slopes", "size of the slopes"], rows)
+    common.write("conditions", text, {"environment": common.environment(), "unseen": left, "covariates": along})
+
+
+if __name__ == "__main__":
+    main()
