@@ -174,14 +174,15 @@ def main() -> None:
     along = covariates(asked.data, [m for m in models if m != "copula"], asked.seeds)
     text = (
         "# Conditions\n\nWritten by `benchmarks/suites/conditions.py`; means over "
-        f"{asked.seeds} seeds. `real`: rows left out against others of them. `copy`: real rows of the nearest seen combination.\n\n"
+        f"{asked.seeds} seed(s). `real`: rows left out against others of them. `copy`: real rows of the nearest seen combination.\n\n"
         "## Combinations never seen in training\n\n"
     )
     rows = []
     for key in dict.fromkeys((row[0], row[1], row[4]) for row in left):
         own = [row for row in left if (row[0], row[1], row[4]) == key]
         values = np.mean([row[6:] for row in own], axis=0)
-        rows.append([key[0], key[1], own[0][2], str(own[0][3]), key[2], *[common.number(float(v)) for v in values]])
+        left_out, nearest = (name.replace("|", " / ") for name in (key[1], own[0][2]))
+        rows.append([key[0], left_out, nearest, str(own[0][3]), key[2], *[common.number(float(v)) for v in values]])
     text += common.markdown(
         ["data", "left out", "nearest seen", "rows", "", "AUC genes", "AUC PCs", "r of the change", "error left"], rows
     )
