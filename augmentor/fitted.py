@@ -189,7 +189,7 @@ class Fitted:
         """Write the artifact (atomically)."""
         parts: dict[str, Any] = {} if self.calibration is None else {"calibration": {"kind": self.calibration.kind}}
         if self.composition is not None:
-            parts["composition"] = {}
+            parts["composition"] = {"kind": "main effects of the labels, for combinations never seen"}
         if self.rejection is not None:
             parts["rejection"] = self.rejection.record
         if self.reference is not None:

@@ -92,6 +92,8 @@ def card(artifact: Path, manifest: Manifest) -> str:
         ),
     ]
     lines += [_line("labels", f"{name}: {o.rows_of(counts, most=40)}") for name, counts in manifest.data.labels.items()]
+    if schema.covariates:
+        lines.append(_line("covariates", ", ".join(schema.covariates)))
     if split.inferred is not None:
         given = {name: own["inferred"] for name, own in split.inferred["labels"].items()}
         used = f"{split.inferred['used']:,} of {split.inferred['offered']:,} rows without one"
