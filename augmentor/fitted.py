@@ -259,7 +259,9 @@ class Fitted:
             config=config,
             model=model,
             chain=chain,
-            size=None if manifest.size is None else SizeModel(**{"slope": np.zeros(0), **part("size.")}),
+            size=None
+            if manifest.size is None
+            else SizeModel.from_state(part("size."), manifest.layout.conditions, manifest.layout.covariates),
             calibration=None
             if calibration is None
             else KINDS[str(calibration["kind"])].from_state(part("calibration.")),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from augmentor.core.contract import State
 from augmentor.core.random import Stream
 from augmentor.core.slopes import within_slope
+from augmentor.core.state import Shape, check_state
 
 GRID = np.linspace(0.005, 0.995, 100)
 OWN_SHAPE = 50  # rows of a label from which its own quantiles are steadier than the pooled ones
@@ -61,6 +62,19 @@ class SizeModel:
     def state(self) -> State:
         """The quantile table, and the slopes where there are covariates."""
         return {"quantiles": self.quantiles} | ({"slope": self.slope} if self.slope.size else {})
+
+    @classmethod
+    def from_state(cls, state: State, conditions: int, covariates: int) -> SizeModel:
+        """Take over a state of so many conditions and covariates.
+
+        Raises:
+            ArtifactError: names or shapes are wrong.
+        """
+        shapes: dict[str, Shape] = {"quantiles": ((conditions, GRID.size), np.float64)}
+        if covariates:
+            shapes["slope"] = ((covariates,), np.float64)
+        check_state(shapes, state, "the library size")
+        return cls(state["quantiles"], state.get("slope", np.zeros(0)))
 
 
 def _spread(logs: NDArray[np.float64], pooled: float) -> float:

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
+from augmentor.core.errors import ArtifactError
 from augmentor.core.random import Stream
 from augmentor.preprocess.size import SizeModel
 
@@ -52,6 +53,12 @@ def test_rows_depend_on_their_own_condition_and_position_only(model: SizeModel) 
 def test_sizes_are_at_least_one() -> None:
     tiny = SizeModel.fit(np.ones(8), np.zeros(8, dtype=int), 1, np.zeros((8, 0)))
     assert_array_equal(drawn_sizes(tiny, np.zeros(50, dtype=int), Stream(0)), 1)
+
+
+def test_a_state_without_the_slopes_of_its_covariates_is_refused(model: SizeModel) -> None:
+    assert_array_equal(SizeModel.from_state(model.state(), 4, 0).quantiles, model.quantiles)
+    with pytest.raises(ArtifactError, match="the library size must be 2 tensors"):
+        SizeModel.from_state(model.state(), 4, 1)
 
 
 def test_sizes_follow_a_covariate() -> None:
