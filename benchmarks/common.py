@@ -17,6 +17,8 @@ from augmentor_data import path as bundled
 
 from augmentor import Augmentor, __version__, evaluate, read
 from augmentor.core.dataset import Dataset
+from augmentor.core.registry import MODELS as MODEL_REGISTRY
+from augmentor.core.space import Space
 from augmentor.evaluation.score import Report
 from augmentor.io import convert
 
@@ -80,6 +82,20 @@ def drawn(augmentor: Augmentor, rows: int, seed: int) -> tuple[Dataset, float]:
     seconds = time.perf_counter() - begun
     label = [column.name for column in augmentor.fitted.schema.labels]
     return convert(synthetic, label=label, space=str(augmentor.fitted.schema.space)), seconds
+
+
+def modelled(augmentor: Augmentor, data: Dataset) -> Dataset:
+    """The features that a model knows, in its order."""
+    return data.select([data.schema.features.index(name) for name in augmentor.fitted.schema.features])
+
+
+def able(data: Dataset, model: str) -> bool:
+    """Whether a model is for such data: mixed tables are not led to other spaces."""
+    return (
+        model not in MODELS
+        or data.schema.space is not Space.MIXED
+        or Space.MIXED in MODEL_REGISTRY.get(model).spec.spaces
+    )
 
 
 def judged(synthetic: Dataset, train: Dataset, holdout: Dataset, metrics: Any = "default", seed: int = 0) -> Report:

@@ -1,7 +1,7 @@
 """A few labelled rows and many without a label: what do they give a classifier, with and without synthetic rows?
 
     python benchmarks/suites/few_labels.py [--data DIR] [--sets pbmc3k,worm_neurons,cell_mixology] [--models copula,gaussian,...]
-                                           [--labelled 3,5,10] [--seeds 6]
+                                           [--labelled 3,5,10] [--seeds 6] [--again]
 
 Half the rows of every label test. Of the other half ``n`` rows of a label are labelled and the rest is not. Every classifier is a
 logistic regression on the 1,000 most variable genes (log-normalised, standardised on its training rows), unless it says
@@ -14,13 +14,16 @@ otherwise; generators add 100 rows per label. Macro-F1 on the test rows, mean ov
     MODEL             real and synthetic rows, the generator fitted to the labelled rows
     MODEL + rows      the generator fitted to the labelled and the unlabelled rows; `bootstrap + rows` are unlabelled rows
                       themselves with the label that augmentor infers
+
+Arms that `results/few_labels.json` already holds are kept, unless `--again`; one seed of everything is measured first.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -139,29 +142,38 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--labelled", default="3,5,10")
     parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--again", action="store_true", help="measure again what is there")
     asked = parser.parse_args()
-    results: dict[str, dict[str, list[float]]] = {}
-    for name in asked.sets.split(","):
-        data = common.dataset(asked.data, name)
-        if data is None:
-            print(f"{name} is not at hand", flush=True)
-            continue
+    kept = common.RESULTS / "few_labels.json"
+    results: Results = json.loads(kept.read_text(encoding="utf-8"))["results"] if kept.exists() else {}
+    if asked.again:
+        results = {}
+    sets = {name: data for name in asked.sets.split(",") if (data := common.dataset(asked.data, name)) is not None}
+    for name, data in sets.items():
         # chosen as `fit` chooses them
-        kept = set(Augmentor("bootstrap").fit(data, genes=GENES, holdout=0.0).fitted.schema.features)
-        data = data.select([i for i, name in enumerate(data.schema.features) if name in kept])
-        for labelled in map(int, asked.labelled.split(",")):
-            own = results.setdefault(f"{name} {labelled}", {})
-            for seed in range(asked.seeds):
-                task, begun = Task(data, labelled, seed), time.perf_counter()
-                for arm, value in task.without_synthesis().items():
-                    own.setdefault(arm, []).append(value)
-                for model in asked.models.split(","):
-                    for unlabelled in (False, True):
-                        arm = f"{model} + rows" if unlabelled else model
-                        own.setdefault(arm, []).append(task.with_synthesis(model, unlabelled=unlabelled))
-                print(name, labelled, seed, f"{time.perf_counter() - begun:.0f} s", flush=True)
-                common.write("few_labels", table(results), {"environment": common.environment(), "results": results})
-            print(name, labelled, {arm: round(float(np.mean(v)), 3) for arm, v in own.items()}, flush=True)
+        genes = set(Augmentor("bootstrap").fit(data, genes=GENES, holdout=0.0).fitted.schema.features)
+        sets[name] = data.select([i for i, gene in enumerate(data.schema.features) if gene in genes])
+    for seed, (name, data), labelled in product(range(asked.seeds), sets.items(), map(int, asked.labelled.split(","))):
+        own = results.setdefault(f"{name} {labelled}", {})
+        measure(Task(data, labelled, seed), asked.models.split(","), own)
+        print(name, labelled, seed, {arm: round(v[seed], 3) for arm, v in own.items() if len(v) > seed}, flush=True)
+        common.write("few_labels", table(results), {"environment": common.environment(), "results": results})
+
+
+# "data set, labelled rows of a label" -> arm -> macro-F1 by seed
+Results = dict[str, dict[str, list[float]]]
+
+
+def measure(task: Task, models: list[str], own: dict[str, list[float]]) -> None:
+    """Add what this division gives to the arms that do not have it yet."""
+    if len(own.get("all labelled", [])) <= task.seed:
+        for arm, value in task.without_synthesis().items():
+            own.setdefault(arm, []).append(value)
+    for model in models:
+        for unlabelled in (False, True):
+            values = own.setdefault(f"{model} + rows" if unlabelled else model, [])
+            if len(values) == task.seed:
+                values.append(task.with_synthesis(model, unlabelled=unlabelled))
 
 
 def table(results: dict[str, dict[str, list[float]]]) -> str:
@@ -169,13 +181,14 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
     body = []
     for arm in arms:
         cells = [own.get(arm, []) for own in results.values()]
-        body.append([arm, *(common.number(float(np.mean(v)) if v else None) for v in cells)])
-    seeds = max(len(v) for own in results.values() for v in own.values())
+        counts = sorted({len(v) for v in cells})
+        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        body.append([arm, *(common.number(float(np.mean(v)) if v else None) for v in cells), seeds])
     intro = (
-        f"Macro-F1 on held-out rows, mean over {seeds} seeds; columns: data set and labelled rows per label; see "
+        "Macro-F1 on held-out rows, mean over seeds; columns: data set and labelled rows per label; see "
         "`benchmarks/suites/few_labels.py` for the arms.\n\n"
     )
-    return intro + common.markdown(["arm", *results], body)
+    return intro + common.markdown(["arm", *results, "seeds"], body)
 
 
 if __name__ == "__main__":

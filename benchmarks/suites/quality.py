@@ -22,8 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import common
 
-from augmentor.core.registry import METRICS, MODELS
-from augmentor.core.space import Space
+from augmentor.core.registry import METRICS
 
 SETS = ("pbmc3k", "cell_mixology", "khan", "golub", "tcga_brca", "heart_disease")
 GENES = {"pbmc3k": 2000, "cell_mixology": 2000}
@@ -64,13 +63,14 @@ def main() -> None:
     results: Results = json.loads(kept.read_text(encoding="utf-8"))["results"] if kept.exists() else {}
     for seed in map(str, range(asked.seeds)):  # one seed of everything first
         for name in asked.sets.split(","):
-            if common.source(asked.data, name) is None:
+            data = common.dataset(asked.data, name)
+            if data is None:
                 print(f"{name}: left out, not found")
                 continue
             for model in asked.models.split(","):
                 if not asked.again and "scores" in results.get(name, {}).get(model, {}).get(seed, {}):
                     continue
-                if not able(asked.data, name, model):
+                if not common.able(data, model):
                     continue
                 found = run(asked.data, name, model, seed)
                 results.setdefault(name, {}).setdefault(model, {})[seed] = found
@@ -86,12 +86,6 @@ def main() -> None:
 
 # data set -> model -> seed -> what one run found
 Results = dict[str, dict[str, dict[str, dict[str, Any]]]]
-
-
-def able(folder: Path | None, name: str, model: str) -> bool:
-    """Whether a model is for such data: mixed tables are not led to other spaces."""
-    data = common.dataset(folder, name)
-    return data is None or data.schema.space is not Space.MIXED or Space.MIXED in MODELS.get(model).spec.spaces
 
 
 def run(folder: Path | None, name: str, model: str, seed: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ PUBLIC = (
     "augmentor.api",
     "augmentor.judging",
     "augmentor.curves",
+    "augmentor.criterion",
     "augmentor.io",
     "augmentor.core",
     "augmentor.evaluation.score",
@@ -71,6 +72,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     # the log of an artifact, drawn in the look of a report
     "augmentor.curves": ("augmentor.core", "augmentor.artifact", "augmentor.evaluation"),
+    # what `auto` chooses by, and benchmarks judge its choice by
+    "augmentor.criterion": ("augmentor.core", "augmentor.nn", "augmentor.evaluation"),
     "augmentor.selection": ANY,
     "augmentor.api": ANY,
     "augmentor.judging": ANY,

@@ -13,10 +13,10 @@ from augmentor import io, selection
 from augmentor.core.dataset import Dataset, as_dense
 from augmentor.core.errors import TrainingFailed
 from augmentor.core.progress import Progress
-from augmentor.core.random import Stream
+from augmentor.criterion import Loss
 from augmentor.fitted import Fitted
 from augmentor.preparing import Options, prepare
-from augmentor.selection import VETO, Candidate, choose, detect
+from augmentor.selection import VETO, Candidate, choose
 
 CELLS = io.from_anndata(people.counts(400), label="celltype")
 
@@ -51,7 +51,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, **losses: Candidate | Exception) -
 def candidate(
     name: str, detectability: float, copying: float = 0.0, lost: float = 0.0, seconds: float = 1.0
 ) -> Candidate:
-    return Candidate(name, 0.5 + detectability, 0.5 - detectability, lost, copying, seconds)
+    return Candidate(name, Loss(0.5 + detectability, 0.5 - detectability, lost, copying), seconds)
 
 
 COPIES = candidate("jitter", 0.01, copying=1.0)
@@ -174,17 +174,3 @@ def test_mixed_tables_are_judged_too() -> None:
     frame.insert(0, "sex", np.where(np.arange(len(frame)) % 2, "f", "m"))
     fitted, _ = chosen(io.from_frame(frame, label="state"))
     assert fitted.name == "copula"
-
-
-def test_detectability_is_the_mean_distance_from_one_half() -> None:
-    assert Candidate("a", 0.6, 0.3, 0.0, 0.0, 1.0).detectability == pytest.approx(0.15)
-
-
-def test_real_rows_are_not_told_from_real_rows_and_noise_is() -> None:
-    """AUC of 200 real against 200 real rows: 0.5 with a standard error of 0.03; four of them, 1 alarm in 10,000."""
-    half = np.arange(400) % 2 == 0
-    real, other = CELLS.take(half), CELLS.take(~half)
-    for auc in detect(real, other, Stream(0)):
-        assert abs(auc - 0.5) < 0.12
-    noisy = replace(real, x=type(real.x)(as_dense(real.x) + 3))
-    assert detect(noisy, other, Stream(0))[0] > 0.95

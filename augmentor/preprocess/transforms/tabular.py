@@ -7,6 +7,8 @@ A whole-number column of few values (flags, grades) can be treated as a category
 evenly over their step of F, so that scores are normal whatever the ties, and F⁻¹ gives each its exact share back. The value behind
 an indicator does not matter; it is one that occurs, so that it distorts no margin. On the way back numbers have the decimals of the
 training rows and stay within their range, only what occurred occurs, and only where values were missing can they be missing.
+In rows that come later (to be embedded or scored) a value that is missing where none was is taken for the usual one: the most
+frequent category, the median number.
 
 Papers: van der Waerden 1952 (normal scores); Theis et al. 2016, arXiv:1511.01844 (uniform noise on discrete values).
 """
@@ -64,14 +66,17 @@ class Tabular:
         gaps = np.isnan(x)
         number = ~np.isin(np.arange(columns), config.categories)
         seen, decimals, bounds, knots = [], np.full(columns, -1, np.int8), np.zeros((2, columns), np.float32), []
+        usual = np.zeros(columns, np.float32)
         steps = min(rows, KNOTS)
         for j in range(columns):
             present = np.sort(x[~gaps[:, j], j])
-            seen.append(np.zeros(0, np.float32) if number[j] else np.unique(present))
+            values, times = np.unique(present, return_counts=True)
+            seen.append(np.zeros(0, np.float32) if number[j] else values)
             if not number[j]:
+                usual[j] = values[times.argmax()] if values.size else 0
                 continue
             present = present if present.size else np.zeros(1, np.float32)
-            decimals[j], bounds[:, j] = _decimals(present), present[[0, -1]]
+            decimals[j], bounds[:, j], usual[j] = _decimals(present), present[[0, -1]], present[present.size // 2]
             if config.scores or gaps[:, j].any():
                 knots.append(present[((np.arange(steps) + 0.5) / steps * present.size).astype(np.intp)])
         state = {
@@ -80,12 +85,14 @@ class Tabular:
             "seen_counts": np.array([len(values) for values in seen], dtype=np.int64),
             "decimals": decimals,
             "bounds": bounds,
+            "usual": usual,
             "knots": np.array(knots, dtype=np.float32).reshape(len(knots), steps).T.copy(),
         }
         return cls(config, state)
 
     def forward(self, x: Matrix, size: NDArray[np.float64] | None) -> Matrix:
         """``(rows, columns)`` with NaN to ``(rows, columns + indicators)`` without."""
+        x = np.where(np.isnan(x) & ~self.gaps, self._state["usual"], x)
         missing = np.isnan(x)
         out = np.concatenate([x, missing[:, self.indicated]], axis=1, dtype=np.float32)
         for j in np.flatnonzero(self.categories):
@@ -119,7 +126,7 @@ class Tabular:
         return out
 
     def state(self) -> State:
-        """Which columns have gaps, the categories seen, decimals, bounds, and order statistics of numbers."""
+        """Which columns have gaps, the categories seen, decimals, bounds, usual values, and order statistics of numbers."""
         return self._state
 
     @classmethod

@@ -131,3 +131,19 @@ def test_mixed_tables_say_what_their_columns_are() -> None:
     with pytest.raises(ConfigError, match="leave pca out"):
         plan(dataset(values, MIXED), Spec(spaces=(MIXED,)), pca=2)
     assert Chain.fit(Plan(()), NORMAL, None, CONTINUOUS)[0].levels is None
+
+
+@pytest.mark.parametrize("standardised", [False, True])
+def test_what_is_missing_only_in_later_rows_is_taken_for_the_usual(standardised: bool) -> None:
+    """A row to be scored may lack what no training row lacked: a category or a number."""
+    values = np.repeat(NORMAL, 2, axis=0).astype(np.float32)
+    values[:, 3], values[0, 0] = np.arange(60) % 5 // 2 + 1, np.nan  # 1 1 2 2 3
+    values[0, 3] = 1
+    chosen = plan(dataset(values, MIXED), Spec(spaces=(MIXED,), standardised=standardised))
+    fitted, _ = Chain.fit(chosen, values, None, MIXED)
+    later = values[1:2].copy()
+    later[:, [1, 3]] = np.nan
+    found = fitted.inverse(fitted.forward(later, None), None)
+    assert found[0, 3] == 1
+    assert found[0, 1] == pytest.approx(np.sort(values[:, 1])[30])
+    assert_array_equal(found[0, [0, 2, 4]], later[0, [0, 2, 4]])
