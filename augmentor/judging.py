@@ -248,6 +248,9 @@ def cross_fit(
     layer: str | None = None,
     use_raw: bool = False,
     transpose: bool = False,
+    categorical: str | Sequence[str] = (),
+    numeric: str | Sequence[str] = (),
+    ordered: Mapping[str, Sequence[object]] | None = None,
     metrics: Literal["quick", "default"] | Sequence[str] = "default",
     full: bool = False,
     skip: Sequence[str] = (),
@@ -261,7 +264,8 @@ def cross_fit(
 ) -> Report:
     """Judge a recipe where no rows were held out: fit it anew on all folds but one, judge by that one, and join the reports.
 
-    What is judged are rows of ``folds`` refits of the artifact's model with its settings, not rows that were drawn before.
+    What is judged are rows of ``folds`` refits of the artifact's model with its settings, not rows that were drawn before. Rows
+    without a label are learned from in every refit, as `fit` does, and judge nothing.
 
     Args:
         real: all real rows.
@@ -271,6 +275,9 @@ def cross_fit(
         layer: layer to use instead of X.
         use_raw: use ``raw``.
         transpose: genes are in rows (tables).
+        categorical: as in `evaluate`.
+        numeric: as in `evaluate`.
+        ordered: as in `evaluate`.
         metrics: as in `evaluate`.
         full: as in `evaluate`.
         skip: as in `evaluate`.
@@ -286,7 +293,7 @@ def cross_fit(
         One report; ``space["refits"]`` says from how many.
 
     Raises:
-        ConfigError: fewer than two folds.
+        ConfigError: fewer than two folds, or the model learned from a reference too, which this file does not hold.
         Refused: the data does not fit the artifact.
     """
     from augmentor.comparison.splits import outer
@@ -301,9 +308,16 @@ def cross_fit(
         raise ConfigError(f"{folds} folds: at least 2 are needed, one to judge by and one to learn from.")
     model = artifact if isinstance(artifact, Augmentor) else Augmentor.load(artifact)
     fitted = model.fitted
+    if fitted.record["split"].reference is not None:
+        raise ConfigError(
+            "the model was fitted with a --reference, and --cross-fit fits it anew on the real rows alone, which is another recipe. "
+            "Hold rows out (fit --holdout 0.2) and evaluate what it draws."
+        )
     label = [column.name for column in fitted.schema.labels] or None
     how: dict[str, Any] = {"label": label, "group": group, "layer": layer, "use_raw": use_raw, "transpose": transpose}
+    how |= {"categorical": categorical, "numeric": numeric, "ordered": ordered}
     known, _ = loaded(real, "all", **how, covariates=fitted.schema.covariates, space=str(fitted.schema.space))
+    labelled = np.all(known.codes >= 0, axis=1)
     y = np.unique(known.codes, axis=0, return_inverse=True)[1].ravel() if label else np.zeros(len(known), dtype=np.intp)
     genes = len(fitted.schema.features) if len(fitted.schema.features) < known.features else None
     settings = fitted.config.model_dump(exclude_unset=True)
@@ -323,8 +337,8 @@ def cross_fit(
             reject=None if fitted.rejection is None else fitted.rejection.record["share"],
             partial=True,
         )
-        train, holdout = known.take(fit_rows), known.take(test_rows)
-        refit = fit_model(prepare(replace(train, extra={}), options), options)
+        refit = fit_model(prepare(replace(known.take(fit_rows), extra={}), options), options)
+        train, holdout = (known.take(rows[labelled[rows]]) for rows in (fit_rows, test_rows))
         made = draw(refit, plan(refit, len(train)), seed + turn)
         kept = [known.schema.features.index(name) for name in made.schema.features]
         reports.append(

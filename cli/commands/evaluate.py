@@ -170,7 +170,8 @@ def evaluate(
     }
     with Meter(terminal) as meter:
         if cross_fit is not None:
-            places = {key: how[key] for key in ("group", "layer", "use_raw", "transpose")}
+            kept = ("group", "layer", "use_raw", "transpose", "categorical", "numeric", "ordered")
+            places = {key: how[key] for key in kept if key in how}
             report = refit(real, artifact=str(artifact), folds=cross_fit, **places, **shared, listener=meter)
         else:
             assert synthetic is not None

@@ -14,9 +14,10 @@ from numpy.testing import assert_array_equal
 from augmentor import Augmentor, evaluate
 from augmentor.artifact import load as load_artifact
 from augmentor.artifact import save as save_artifact
-from augmentor.core.errors import DataError
+from augmentor.core.errors import ConfigError, DataError
 from augmentor.evaluation.score import Score
 from augmentor.io._provenance import provenance
+from augmentor.judging import cross_fit
 
 CELLS = people.counts(300)
 
@@ -158,3 +159,30 @@ def test_tables_that_repeat_by_nature_are_not_refused() -> None:
     cells = anndata.AnnData(x, obs=people.counts(200).obs[["celltype"]])[rng.permutation(200)]
     model = Augmentor("bootstrap").fit(cells[:100].copy(), label="celltype", holdout=0.0)
     assert "overlap" in judged(model, cells[100:150].copy(), cells[150:].copy())
+
+
+# --- a recipe, fitted anew ------------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_with_a_reference_is_not_fitted_without_it() -> None:
+    model = fitted(reference=people.counts(300, seed=5))
+    with pytest.raises(ConfigError, match="--cross-fit fits it anew on the real rows alone"):
+        cross_fit(CELLS, artifact=model, folds=2)
+
+
+def test_rows_without_a_label_are_learned_from_and_judge_nothing() -> None:
+    cells = CELLS.copy()
+    cells.obs["celltype"] = cells.obs["celltype"].where(np.arange(300) % 3 > 0)
+    report = cross_fit(cells, artifact=fitted(cells), folds=2, metrics=["moments"])
+    assert not report.failed and report.scores["moments.mean"].value is not None
+    assert report.data["holdout"].rows == 200
+
+
+def test_columns_are_of_the_types_that_are_said() -> None:
+    frame = people.table(120)
+    frame["stage"] = np.arange(120) // 3 % 3
+    said = {"categorical": ["stage"]}
+    model = Augmentor("copula").fit(frame, label="state", **said)
+    for types, places in ((said, 6 + 3), ({}, 6 + 1)):
+        report = cross_fit(frame, artifact=model, folds=2, metrics=["shape"], **types)
+        assert report.space["genes"] == places, "a category of three values has three places, a number one"
