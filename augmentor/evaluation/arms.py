@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -36,7 +37,7 @@ def draw(sample: Sample, sizes: NDArray[np.intp], stream: Stream, among: NDArray
 
 
 def independent(sample: Sample, stream: Stream) -> Sample:
-    """Shuffle every column within label: right marginals per label, no dependence between genes."""
+    """Shuffle every column within label: right marginals per label, no dependence between genes, nor on covariates."""
     rng = stream.numpy()
     if sample.table is not None:
         return Sample.of_table(sample.table.shuffled(sample.y, rng), sample.y)
@@ -45,7 +46,9 @@ def independent(sample: Sample, stream: Stream) -> Sample:
         rows = np.flatnonzero(sample.y == code)
         parts.append(_shuffled(sample.x[rows], rng))
         order.append(rows)
-    return _rebuilt(_stacked(parts), sample.y[np.concatenate(order)])
+    rows = np.concatenate(order)
+    covariates = None if sample.covariates is None else sample.covariates[rows]
+    return replace(_rebuilt(_stacked(parts), sample.y[rows]), covariates=covariates)
 
 
 def permuted(sample: Sample, stream: Stream) -> Sample:

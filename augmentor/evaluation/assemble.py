@@ -159,6 +159,8 @@ def _refusal(metric: Metric, frame: Frame) -> str | None:
         return NO_HOLDOUT
     if metric.setup.labelled and not frame.data.labelled:
         return "needs at least two labels"
+    if metric.setup.covariates and not frame.data.covariates:
+        return "needs continuous covariates in all sets (--covariate)"
     if metric.setup.rows in ("matched", "distinct", "mapped"):
         pair = frame.pair(metric.setup.rows, "synthetic", 0)
         n = min(len(pair.synthetic), len(pair.real))

@@ -132,6 +132,7 @@ class Frame:
             train=self._train_side(kind, fold, real.basis),
             plan=self.plan,
             policy=self.policy,
+            covariates=self.data.covariates,
             asked=self.asked,
             every=self.data.synthetic if kind == "copies" and arm == "synthetic" else None,
         )

@@ -45,6 +45,7 @@ class Setup:
         floors: ``all`` or ``named`` (only those named by the scores); for metrics that cost seconds.
         most: most rows a side outside a full evaluation, for classifiers that take their time; None for those of the frame.
         labelled: whether the metric means nothing without labels.
+        covariates: whether the metric means nothing without continuous covariates; left out where there are none.
         spaces: spaces in which the metric means something; elsewhere it is left out, or refused where asked for by name.
         order: 0 minimum set, 1 default, 2 last; the order of work under a time budget.
     """
@@ -56,6 +57,7 @@ class Setup:
     floors: Literal["all", "named"] = "all"
     most: int | None = None
     labelled: bool = False
+    covariates: bool = False
     spaces: tuple[Space, ...] = tuple(Space)
     order: int = 1
 

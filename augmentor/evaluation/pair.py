@@ -142,6 +142,7 @@ class Pair:
         real: held-out rows, the same for every arm.
         labels: label names; `Side.y` are positions in them.
         genes: names of all genes.
+        covariates: names of the continuous covariates.
         stream: randomness of this arm, fold and draw.
         fold: number of the fold.
         train: rows the generator was fitted on: all of them, for ``training`` as many as there are judged ones.
@@ -164,6 +165,7 @@ class Pair:
     plan: dict[str, int] | None = None
     policy: str = "disjoint"
     whole: tuple[Pair, NDArray[np.intp], NDArray[np.intp]] | None = None
+    covariates: tuple[str, ...] = ()
     asked: Asked = field(default_factory=Asked)
     principal: bool = True
     every: Sample | None = None

@@ -35,6 +35,7 @@ class Sample:
         totals: ``(rows,)`` row totals, float64.
         groups: ``(rows,)`` group of each row, or None.
         table: the values behind ``x`` where the data is a mixed table, None otherwise.
+        covariates: ``(rows, covariates)`` continuous covariates, or None where the sets do not share any.
     """
 
     x: Matrix
@@ -43,6 +44,7 @@ class Sample:
     totals: NDArray[np.float64]
     groups: NDArray[np.object_] | None = None
     table: Table | None = None
+    covariates: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -51,7 +53,8 @@ class Sample:
         """Return the rows at these positions."""
         groups = None if self.groups is None else self.groups[rows]
         table = None if self.table is None else self.table.take(rows)
-        return Sample(self.x[rows], self.y[rows], self.hashes[rows], self.totals[rows], groups, table)
+        covariates = None if self.covariates is None else self.covariates[rows]
+        return Sample(self.x[rows], self.y[rows], self.hashes[rows], self.totals[rows], groups, table, covariates)
 
     def counts(self, labels: int) -> NDArray[np.intp]:
         """Return the number of rows of each label."""
@@ -66,14 +69,18 @@ class Sample:
         """Return the rows of both."""
         stack: Any = sparse.vstack if sparse.issparse(first.x) else np.concatenate
         x = stack([first.x, second.x])
-        both = first.groups is not None and second.groups is not None
+
+        def both(a: NDArray[Any] | None, b: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if a is None or b is None else np.concatenate([a, b])
+
         return Sample(
             sparse.csr_matrix(x) if sparse.issparse(x) else x,
             np.concatenate([first.y, second.y]),
             np.concatenate([first.hashes, second.hashes]),
             np.concatenate([first.totals, second.totals]),
-            np.concatenate([first.groups, second.groups]) if both else None,
+            both(first.groups, second.groups),
             None if first.table is None or second.table is None else first.table.joined(second.table),
+            both(first.covariates, second.covariates),
         )
 
     @staticmethod
@@ -95,6 +102,7 @@ class Aligned:
         genes: feature names, sorted; for mixed tables the names of the encoded columns.
         space: what the numbers are.
         label: name of the label column, or of their joint; empty without labels.
+        covariates: names of the continuous covariates that all sets have.
         unknown: labels of synthetic rows that training does not have, with their number of rows.
         unseen: the same for held-out rows.
     """
@@ -106,6 +114,7 @@ class Aligned:
     genes: tuple[str, ...]
     space: Space
     label: str
+    covariates: tuple[str, ...]
     unknown: dict[str, int]
     unseen: dict[str, int]
 
@@ -164,13 +173,16 @@ def align(synthetic: Dataset, train: Dataset, holdout: Dataset | None, label: in
         stored = whole.nnz if sparse.issparse(whole) else np.count_nonzero(whole)
         mostly_zero = stored < 0.5 * whole.shape[0] * whole.shape[1]
         matrices = {name: _stored(x, mostly_zero) for name, x in raw.items()}
+    shared = tuple(c for c in train.schema.covariates if all(c in data.schema.covariates for data in sets.values()))
     samples = {}
     for name, data in sets.items():
         rows = np.flatnonzero(kept[name])
         y = np.array([position[names[name][i]] for i in rows], dtype=np.intp)
         groups = None if data.groups is None else np.array([str(data.groups[i]) for i in rows], dtype=object)
         table = tables[name].take(rows) if tables else None
-        samples[name] = _canonical(matrices[name][rows], y, groups, table)
+        places = [data.schema.covariates.index(c) for c in shared]
+        covariates = data.covariates[rows][:, places].astype(np.float64) if places else None
+        samples[name] = _canonical(matrices[name][rows], y, groups, table, covariates)
     return Aligned(
         synthetic=samples["synthetic"],
         train=samples["train"],
@@ -179,6 +191,7 @@ def align(synthetic: Dataset, train: Dataset, holdout: Dataset | None, label: in
         genes=genes,
         space=train.schema.space,
         label=column["train"],
+        covariates=shared,
         unknown=outside["synthetic"],
         unseen=outside.get("holdout", {}),
     )
@@ -201,12 +214,20 @@ def hashed(x: Matrix) -> NDArray[np.uint64]:
     return out
 
 
-def _canonical(x: Matrix, y: NDArray[np.intp], groups: NDArray[np.object_] | None, table: Table | None) -> Sample:
+def _canonical(
+    x: Matrix,
+    y: NDArray[np.intp],
+    groups: NDArray[np.object_] | None,
+    table: Table | None,
+    covariates: NDArray[np.float64] | None,
+) -> Sample:
     hashes = hashed(x)
     keys: list[Any] = [y, hashes]
     if groups is not None:
         keys.insert(0, np.unique(groups, return_inverse=True)[1])
-    sample = Sample(x, y, hashes, row_sums(x), groups, table)
+    if covariates is not None:
+        keys = [*covariates.T, *keys]
+    sample = Sample(x, y, hashes, row_sums(x), groups, table, covariates)
     return sample.take(np.lexsort(keys))
 
 

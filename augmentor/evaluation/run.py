@@ -91,7 +91,11 @@ def evaluate(
     plan_of_work = chosen(metrics, skip, full=full)
     data = align(synthetic, train, holdout, label)
     if metrics in ("quick", "default"):
-        plan_of_work = [(name, metric) for name, metric in plan_of_work if data.space in metric.setup.spaces]
+        plan_of_work = [
+            (name, metric)
+            for name, metric in plan_of_work
+            if data.space in metric.setup.spaces and (data.covariates or not metric.setup.covariates)
+        ]
     if control is not None and control not in data.labels:
         raise LabelError(
             f"control '{control}' is not a label of train.{did_you_mean(control, data.labels)} Labels: {listed(data.labels)}."
