@@ -4,7 +4,8 @@
     regression  logistic regression on the labelled rows                                p₁(c | x)
     spreading   labels diffuse over the nearest-neighbour graph of all rows             p₂(c | x)
     mixture     one Gaussian per label by EM over all rows, its mean shrunk to the
-                labelled mean, its covariance to the pooled one; labelled rows fixed    p₃(c | x)
+                labelled mean, its covariance nearly all the pooled one; labelled
+                rows fixed                                                              p₃(c | x)
     consensus   p(c | x) ∝ Π_methods Π_views p(c | x)^{1/4}                            (views first, then methods)
     rounds      a regression on the values themselves, fitted to rows drawn by the
                 consensus, joins it as a fourth method; three times                     p₄(c | x)
@@ -40,6 +41,9 @@ MIXTURES = (8, 15)  # components of the mixtures: few rows of a label say little
 STEPS = 30  # of EM
 ROUNDS = 3
 DRAWN = 100
+# rows and dimension that the pooled covariance counts for in every label: with covariances of their own, labels that began alike
+# swallow their neighbours in EM (3 labelled cells per type: macro-F1 of the inferred labels of PBMC3k .84 with 2, .89 with 100)
+POOLED = 100
 LEAST = 1e-3  # a method that is certain of the wrong label must not silence the others
 
 
@@ -143,6 +147,7 @@ def _mixture(
         mean = (share.T @ scores + 5 * first) / (rows + 5)[:, None]
         own = np.stack([((scores - mean[c]) * share[:, [c]]).T @ (scores - mean[c]) for c in range(labels)])
         pooled = own.sum(axis=0) / n
-        # the pooled covariance counts as 2·d rows of every label
-        covariance = (own + 2 * d * pooled) / (rows + 2 * d)[:, None, None] + 1e-6 * np.trace(pooled) / d * np.eye(d)
+        weight_of_pooled = POOLED * d
+        covariance = (own + weight_of_pooled * pooled) / (rows + weight_of_pooled)[:, None, None]
+        covariance += 1e-6 * np.trace(pooled) / d * np.eye(d)
     return share
