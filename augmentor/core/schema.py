@@ -81,6 +81,7 @@ class Schema(_Frozen):
         sparse: whether X was stored sparse.
         integer: whether every value of X is whole.
         levels: for MIXED tables, per feature its category names, or None for a numeric feature.
+        before: for tables, how many features stood before each label and covariate column, so that rows are written in that order.
         var: annotation columns of the features.
         index: name of the feature index, if it had one.
     """
@@ -93,6 +94,7 @@ class Schema(_Frozen):
     sparse: bool = False
     integer: bool = False
     levels: tuple[tuple[str, ...] | None, ...] | None = None
+    before: dict[str, int] = {}
     var: dict[str, Column] = {}
     index: str | None = None
 
@@ -153,6 +155,7 @@ class Schema(_Frozen):
             update={
                 "features": tuple(self.features[i] for i in positions),
                 "levels": None if self.levels is None else tuple(self.levels[i] for i in positions),
+                "before": {name: sum(i < n for i in positions) for name, n in self.before.items()},
                 "var": var,
             }
         )

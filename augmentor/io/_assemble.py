@@ -42,6 +42,7 @@ class Tables:
         dtype: NumPy dtype name of the stored matrix.
         sparse: whether it was stored sparse.
         levels: categories of each feature of a mixed table.
+        before: for tables, how many features stand before each other column.
         place: where label columns are, for messages: `` obs`` or nothing.
         elsewhere: looks for other matrices in the same file, called only when that matters.
         notes: sentences for the user.
@@ -52,6 +53,7 @@ class Tables:
     dtype: str
     sparse: bool
     levels: tuple[tuple[str, ...] | None, ...] | None = None
+    before: dict[str, int] = field(default_factory=dict)
     place: str = " obs"
     elsewhere: Callable[[], list[Elsewhere]] = list
     notes: tuple[str, ...] = ()
@@ -127,6 +129,7 @@ def describe(summary: Summary, tables: Tables, options: Options, what: str) -> D
         sparse=tables.sparse,
         integer=summary.whole and summary.stored > summary.infinite,
         levels=tables.levels,
+        before={name: n for name, n in tables.before.items() if name in described},
         var={str(name): encode_column(tables.var[name]) for name in tables.var.columns},
         index=None if tables.var.index.name is None else str(tables.var.index.name),
     )

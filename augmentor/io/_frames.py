@@ -25,6 +25,16 @@ def var_frame(schema: Schema) -> pd.DataFrame:
     return pd.DataFrame({name: decode_column(column) for name, column in schema.var.items()}, index=index)
 
 
+def column_order(schema: Schema) -> list[int]:
+    """Return the positions, among labels, covariates and features one after the other, in the order of the user's table."""
+    roles = [*(label.name for label in schema.labels), *schema.covariates]
+    named = list(schema.before)
+    # a feature stands behind the columns that stood before it; those between the same features keep the order of the table
+    places = [(schema.before[name], 0, named.index(name)) if name in named else (0, 0, 0) for name in roles]
+    places += [(i, 1, 0) for i in range(len(schema.features))]
+    return sorted(range(len(places)), key=places.__getitem__)
+
+
 def obs_frame(schema: Schema, rows: Rows) -> pd.DataFrame:
     """Return labels, covariates and the synthetic flag of rows, in types that every file format can hold."""
     import pandas as pd

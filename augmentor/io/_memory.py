@@ -17,7 +17,7 @@ from augmentor.core.space import Space, detect, summarise
 from augmentor.io._assemble import Elsewhere, Tables, assemble, column_of
 from augmentor.io._columns import decode_label, encode_label
 from augmentor.io._format import Options
-from augmentor.io._frames import SYNTHETIC, var_frame
+from augmentor.io._frames import SYNTHETIC, column_order, var_frame
 from augmentor.io._store import PROBE, by_count, no_layer, no_raw, no_x
 from augmentor.io._store_write import restored
 
@@ -124,6 +124,7 @@ def framed(df: pd.DataFrame, options: Options, what: str, *, text_index: bool = 
         dtype=dtype,
         sparse=bool(sparse.issparse(x)),
         levels=levels if mixed else None,
+        before={str(df.columns[i]): i - sum(annotation[:i]) for i, flag in enumerate(annotation) if flag},
         place="",
         notes=notes,
     )
@@ -182,14 +183,16 @@ def to_anndata(dataset: Dataset, *, uns: dict[str, Any] | None = None) -> anndat
 
 
 def to_frame(dataset: Dataset) -> pd.DataFrame:
-    """Return a data frame, rows as samples: labels, covariates, other annotation, then features in the user's types."""
+    """Return a data frame, rows as samples: features, labels and covariates in the user's types and order, then other annotation."""
     import pandas as pd
 
     features = pd.DataFrame(
         dict(enumerate(feature_columns(dataset.schema, as_dense(dataset.x)))),
         index=pd.Index(dataset.names, dtype=object),
     )
-    return pd.concat([_obs(dataset), features.set_axis(list(dataset.schema.features), axis=1)], axis=1)
+    told, more = _roles(dataset), _annotation(dataset)
+    columns = pd.concat([told, features.set_axis(list(dataset.schema.features), axis=1)], axis=1)
+    return pd.concat([columns.iloc[:, column_order(dataset.schema)], more], axis=1)
 
 
 def feature_columns(schema: Schema, x: NDArray[np.float32]) -> list[Any]:
@@ -218,11 +221,26 @@ def feature_columns(schema: Schema, x: NDArray[np.float32]) -> list[Any]:
 def _obs(dataset: Dataset) -> pd.DataFrame:
     import pandas as pd
 
+    return pd.concat([_roles(dataset), _annotation(dataset)], axis=1)
+
+
+def _roles(dataset: Dataset) -> pd.DataFrame:
+    """Labels, then covariates."""
+    import pandas as pd
+
     columns: dict[str, Any] = {
         label.name: decode_label(label, dataset.codes[:, i]) for i, label in enumerate(dataset.schema.labels)
     }
     columns |= {name: dataset.covariates[:, i] for i, name in enumerate(dataset.schema.covariates)}
-    columns |= {name: values for name, values in dataset.extra.items() if name not in columns}
+    return pd.DataFrame(columns, index=pd.Index(dataset.names, dtype=object))
+
+
+def _annotation(dataset: Dataset) -> pd.DataFrame:
+    """What else is known of the rows."""
+    import pandas as pd
+
+    roles = {label.name for label in dataset.schema.labels} | set(dataset.schema.covariates)
+    columns = {name: values for name, values in dataset.extra.items() if name not in roles}
     return pd.DataFrame(columns, index=pd.Index(dataset.names, dtype=object))
 
 

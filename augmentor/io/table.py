@@ -188,15 +188,20 @@ def _plain(table: Any) -> pd.DataFrame:
 
 
 class TableSink:
-    """A table that grows row by row: sample name, labels, covariates, features, and the synthetic flag."""
+    """A table that grows row by row: sample name; labels, covariates and features in the user's order; the synthetic flag."""
 
     def __init__(self, path: Path, name: str, schema: Schema) -> None:
         import pyarrow as pa
 
+        from augmentor.io._frames import column_order
+
         self.compressed = name.lower().endswith((".gz", ".parquet"))
         self._schema = schema
         self._parquet = name.lower().endswith(".parquet")
-        self._columns = [*_taken(schema), *schema.features, "synthetic"]
+        name_column, *roles = _taken(schema)
+        self._order = column_order(schema)
+        told = [*roles, *schema.features]
+        self._columns = [name_column, *(told[i] for i in self._order), "synthetic"]
         self._waiting: list[Any] = []
         self._writer: Any = None
         self._fixed: Any = None
@@ -219,9 +224,8 @@ class TableSink:
 
         frame = obs_frame(self._schema, rows)
         schema = self._schema if self._parquet else _as_text(self._schema)
-        values: list[Any] = [rows.names, *(frame[name] for name in frame.columns[:-1])]
-        values += feature_columns(schema, as_dense(rows.x))
-        values.append(rows.synthetic)
+        told = [*(frame[name] for name in frame.columns[:-1]), *feature_columns(schema, as_dense(rows.x))]
+        values: list[Any] = [rows.names, *(told[i] for i in self._order), rows.synthetic]
         arrays = [_arrow(value, dictionary=self._parquet) for value in values]
         batch = pa.table(arrays, names=self._columns)
         if not self._parquet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -115,7 +117,22 @@ def test_a_matrix_has_no_columns_to_type() -> None:
 def test_types_reach_the_fit() -> None:
     frame = table()
     made = Augmentor("bootstrap").fit(frame, label="label", categorical=["ward", "dose"]).sample(50)
-    assert list(made.columns.drop("synthetic")) == ["label", *frame.columns.drop("label")]
+    assert list(made.columns) == [*frame.columns, "synthetic"]
     for name in frame.columns:
         assert made[name].dtype == frame[name].dtype, name
     assert set(made["ward"]) <= set(frame["ward"]) and set(made["dose"]) <= set(frame["dose"])
+
+
+def test_columns_keep_their_places(tmp_path: Path) -> None:
+    """Labels and covariates stand between features, in the order of the table and not of the options; also of some features."""
+    frame = table()[["age", "label", "dose", "ward"]].assign(arm=["a", "b"] * 30, time=1.5, last=2.5)
+    frame = frame[["age", "label", "time", "dose", "arm", "ward", "last"]]
+    data = io.from_frame(frame, label=["arm", "label"], covariates=["time"], categorical=["ward"])
+    assert list(io.to_frame(data).columns) == list(frame.columns)
+    some = data.select([2, 3])
+    assert list(io.to_frame(some).columns) == ["label", "time", "arm", "ward", "last"]
+    model = Augmentor("bootstrap").fit(frame.drop(columns="time"), label=["arm", "label"], categorical=["ward"])
+    model.write(tmp_path / "rows.csv", 5)
+    written = pd.read_csv(tmp_path / "rows.csv", index_col=0)
+    assert list(written.columns) == [*frame.columns.drop("time"), "synthetic"]
+    assert set(written["label"]) <= {"a", "b"} and set(written["ward"]) <= {1, 2, 3}
