@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from augmentor.core.errors import LabelError, SchemaMismatch, did_you_mean, listed
@@ -80,6 +81,7 @@ class Schema(_Frozen):
         dtype: NumPy dtype name of X in the user's file.
         sparse: whether X was stored sparse.
         integer: whether every value of X is whole.
+        dtypes: for tables of CONTINUOUS numbers, NumPy dtype name of each feature where they differ; whole numbers stay whole.
         levels: for MIXED tables, per feature its category names, or None for a numeric feature.
         before: for tables, how many features stood before each label and covariate column, so that rows are written in that order.
         var: annotation columns of the features.
@@ -93,6 +95,7 @@ class Schema(_Frozen):
     dtype: str = "float32"
     sparse: bool = False
     integer: bool = False
+    dtypes: tuple[str, ...] | None = None
     levels: tuple[tuple[str, ...] | None, ...] | None = None
     before: dict[str, int] = {}
     var: dict[str, Column] = {}
@@ -102,12 +105,19 @@ class Schema(_Frozen):
     def _consistent(self) -> Schema:
         if self.levels is not None and len(self.levels) != len(self.features):
             raise ValueError(f"{len(self.levels)} levels for {len(self.features)} features")
+        if self.dtypes is not None and len(self.dtypes) != len(self.features):
+            raise ValueError(f"{len(self.dtypes)} dtypes for {len(self.features)} features")
         for name, column in self.var.items():
             if len(column.values) != len(self.features):
                 raise ValueError(
                     f"var column {name!r} has {len(column.values)} values for {len(self.features)} features"
                 )
         return self
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """Positions of the features that are whole numbers by their own dtype, among others that are not."""
+        return tuple(i for i, dtype in enumerate(self.dtypes or ()) if np.dtype(dtype).kind in "iu")
 
     @property
     def digest(self) -> str:
@@ -154,6 +164,7 @@ class Schema(_Frozen):
         return self.model_copy(
             update={
                 "features": tuple(self.features[i] for i in positions),
+                "dtypes": None if self.dtypes is None else tuple(self.dtypes[i] for i in positions),
                 "levels": None if self.levels is None else tuple(self.levels[i] for i in positions),
                 "before": {name: sum(i < n for i in positions) for name, n in self.before.items()},
                 "var": var,

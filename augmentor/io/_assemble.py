@@ -41,6 +41,7 @@ class Tables:
         var: annotation of the features; its index holds their names.
         dtype: NumPy dtype name of the stored matrix.
         sparse: whether it was stored sparse.
+        dtypes: dtype of each feature of a table, where they differ.
         levels: categories of each feature of a mixed table.
         before: for tables, how many features stand before each other column.
         place: where label columns are, for messages: `` obs`` or nothing.
@@ -52,6 +53,7 @@ class Tables:
     var: pd.DataFrame
     dtype: str
     sparse: bool
+    dtypes: tuple[str, ...] | None = None
     levels: tuple[tuple[str, ...] | None, ...] | None = None
     before: dict[str, int] = field(default_factory=dict)
     place: str = " obs"
@@ -128,6 +130,7 @@ def describe(summary: Summary, tables: Tables, options: Options, what: str) -> D
         dtype=tables.dtype,
         sparse=tables.sparse,
         integer=summary.whole and summary.stored > summary.infinite,
+        dtypes=tables.dtypes if detection.space is Space.CONTINUOUS else None,
         levels=tables.levels,
         before={name: n for name, n in tables.before.items() if name in described},
         var={str(name): encode_column(tables.var[name]) for name in tables.var.columns},

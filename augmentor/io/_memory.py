@@ -109,8 +109,9 @@ def framed(df: pd.DataFrame, options: Options, what: str, *, text_index: bool = 
     categorical = sum(level is not None for level in levels)
     mixed = categorical > 0 or options.space == Space.MIXED
     var = pd.DataFrame(index=pd.Index(table.columns, dtype=object))
+    kinds = tuple(feature.kind for feature in features)
     if mixed:
-        var["dtype"] = np.array([feature.kind for feature in features], dtype=object)
+        var["dtype"] = np.array(kinds, dtype=object)
         if any(feature.kind == "category" for feature in features):
             var["ordered"] = [feature.ordered for feature in features]
             var["category"] = np.array([feature.category for feature in features], dtype=object)
@@ -123,6 +124,7 @@ def framed(df: pd.DataFrame, options: Options, what: str, *, text_index: bool = 
         var=var,
         dtype=dtype,
         sparse=bool(sparse.issparse(x)),
+        dtypes=None if mixed or len(set(kinds)) == 1 else kinds,
         levels=levels if mixed else None,
         before={str(df.columns[i]): i - sum(annotation[:i]) for i, flag in enumerate(annotation) if flag},
         place="",
@@ -201,7 +203,8 @@ def feature_columns(schema: Schema, x: NDArray[np.float32]) -> list[Any]:
 
     columns = np.ascontiguousarray(x.T)
     if schema.levels is None:
-        return list(restored(columns, schema.dtype))
+        kinds = schema.dtypes or (schema.dtype,) * len(columns)
+        return [restored(values, kind) for values, kind in zip(columns, kinds, strict=True)]
     kinds = schema.var.get("dtype", Column(kind="string", values=(schema.dtype,) * len(schema.features))).values
     nothing = (None,) * len(schema.features)
     ordered, category = (schema.var[name].values if name in schema.var else nothing for name in ("ordered", "category"))

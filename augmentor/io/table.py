@@ -294,6 +294,9 @@ def _as_text(schema: Schema) -> Schema:
     """Return the schema with float columns as float32, whose shortest text is what the user wrote, or whole numbers."""
     if schema.levels is None:
         kind = "int64" if schema.integer else "float32"
+        if schema.dtypes is not None:
+            kinds = tuple(kind if np.dtype(own).kind == "f" else own for own in schema.dtypes)
+            return schema.model_copy(update={"dtypes": kinds})
         return schema.model_copy(update={"dtype": kind}) if np.dtype(schema.dtype).kind == "f" else schema
     if "dtype" not in schema.var:
         return schema.model_copy(update={"dtype": "float32"})

@@ -80,6 +80,10 @@ def plan(dataset: Dataset, spec: Spec, *, pca: int | None = None) -> Plan:
             if dataset.schema.integer:
                 steps.append(("whole", {}))
                 reasons.append("all values are whole numbers, so synthetic values are rounded to whole numbers")
+            elif whole := dataset.schema.whole:
+                steps.append(("whole", {"columns": whole}))
+                names = listed(dataset.schema.features[j] for j in whole)
+                reasons.append(f"columns of whole numbers are rounded to whole numbers: {names}")
             scale, reason = _scale(dataset.x)
             if scale:
                 steps.append((scale, {}))

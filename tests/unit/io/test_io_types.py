@@ -123,6 +123,22 @@ def test_types_reach_the_fit() -> None:
     assert set(made["ward"]) <= set(frame["ward"]) and set(made["dose"]) <= set(frame["dose"])
 
 
+def test_whole_numbers_among_others_stay_whole(tmp_path: Path) -> None:
+    """A table of numbers only: ages are whole, doses are not, and neither makes a category of the other."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.integers(20, 90, 60), "bmi": rng.normal(25, 4, 60).astype(np.float32)})
+    frame["visits"], frame["label"] = rng.poisson(40, 60).astype(np.int16), ["a", "b"] * 30
+    model = Augmentor("gaussian").fit(frame, label="label")
+    made = model.sample(50)
+    assert model.fitted.schema.space is Space.CONTINUOUS
+    assert made.dtypes[frame.columns].equals(frame.dtypes)
+    model.write(tmp_path / "rows.csv", 50)
+    written = pd.read_csv(tmp_path / "rows.csv", index_col=0)
+    assert written["age"].dtype == written["visits"].dtype == np.int64
+    assert (written["age"].to_numpy() == made["age"].to_numpy()).all()
+    assert model.fitted.schema.select([1, 2]).whole == (1,)
+
+
 def test_columns_keep_their_places(tmp_path: Path) -> None:
     """Labels and covariates stand between features, in the order of the table and not of the options; also of some features."""
     frame = table()[["age", "label", "dose", "ward"]].assign(arm=["a", "b"] * 30, time=1.5, last=2.5)
