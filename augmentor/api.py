@@ -277,15 +277,15 @@ class Augmentor:
         """Return ``data`` with synthetic rows appended until every label has as many rows as the largest.
 
         ``obs["synthetic"]`` (a column of a data frame) says which rows are which. Arguments in ``reading`` are those of
-        `fit` that say how to read the data.
+        `fit` that say how to read the data; labels and covariates are those of the model unless they say otherwise.
         """
-        dataset, kind = loaded(data, "all", **reading)
+        dataset, kind = loaded(data, "all", **self._told(reading))
         real = in_terms_of(self.fitted, dataset)
         return given_back(balanced(self.fitted, real, self._seed(seed)), kind, self._provenance())
 
     def write_balanced(self, path: str | Path, data: Any, *, seed: int | None = None, **reading: Any) -> LabelPlan:
         """Write what `balance` returns to a file; return the synthetic rows per label."""
-        dataset, _ = loaded(data, "all", **reading)
+        dataset, _ = loaded(data, "all", **self._told(reading))
         real = in_terms_of(self.fitted, dataset)
         both, wanted = balanced(self.fitted, real, self._seed(seed)), shortfall(self.fitted, real)
         with io.writer(path, both.schema, len(both), uns=self._provenance(wanted, seed)) as out:
@@ -391,17 +391,21 @@ class Augmentor:
         held, dropped = tensors["holdout"].astype(bool), tensors["dropped"].astype(bool)
         return dataset.take(~held & ~dropped), dataset.take(held)
 
+    def _told(self, reading: dict[str, Any]) -> dict[str, Any]:
+        """How to read data that is like the model's, unless ``reading`` says otherwise."""
+        schema = self.fitted.schema
+        labels = [column.name for column in schema.labels] or None
+        return {"label": labels, "space": str(schema.space), "covariates": schema.covariates} | reading
+
     def _rows(self, data: Any, label: Any, reading: dict[str, Any]) -> tuple[Dataset, Kind, Any]:
         """Read rows in the model's space with its covariates, and its label columns where they are there."""
-        schema = self.fitted.schema
-        reading = {"space": str(schema.space), "covariates": schema.covariates} | reading
-        columns = label or [column.name for column in schema.labels]
+        told = self._told(reading) | ({} if label is None else {"label": label})
         try:
-            return *loaded(data, "all", label=columns or None, **reading), data
+            return *loaded(data, "all", **told), data
         except LabelError:
             if label is not None:
                 raise
-            return *loaded(data, "all", **reading), data
+            return *loaded(data, "all", **told | {"label": None}), data
 
     def _seed(self, seed: int | None) -> int:
         return self.seed if seed is None else seed

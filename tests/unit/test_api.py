@@ -165,7 +165,7 @@ def test_a_missing_column_is_refused_with_the_closest() -> None:
 
 
 def test_balance_tops_up_the_rare_and_keeps_the_real(fitted: Augmentor) -> None:
-    both = fitted.balance(CELLS, label="celltype")
+    both = fitted.balance(CELLS)
     assert both.obs["celltype"].value_counts().to_dict() == {"T": 72, "B": 72, "NK": 72}
     real = both[~both.obs["synthetic"].to_numpy()]
     assert_array_equal(real.X.toarray(), CELLS.X.toarray())
