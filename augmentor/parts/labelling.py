@@ -38,6 +38,10 @@ COMPONENTS = 50  # seen by the regression
 GRAPH = 30  # components in which neighbours are near
 NEIGHBOURS = 15
 MIXTURES = (8, 15)  # components of the mixtures: few rows of a label say little about many
+# Where rows are few, components beyond two for every label are seen only if so many rows of a label stand behind each: EM finds
+# clusters in noise (3 labelled rows per label, macro-F1 of the inferred labels without and with: Golub .77 and .84, cervical
+# miRNA .66 and .90, TCGA breast cancer .86 and .92)
+PER_COMPONENT = 8
 STEPS = 30  # of EM
 ROUNDS = 3
 DRAWN = 100
@@ -69,8 +73,8 @@ def responsibilities(x: NDArray[np.floating], codes: NDArray[np.integer], labels
         scores = PCA(components, svd_solver="randomized", random_state=rng.child(name).integer()).fit_transform(view)
         methods["regression"].append(_regression(scores, codes, known))
         methods["spreading"].append(_spreading(scores[:, :GRAPH], codes, labels))
-        # a mixture cannot have more dimensions than the labelled and unlabelled rows can fill
-        for d in sorted({min(d, components) for d in MIXTURES}):
+        most = min(components, max(2 * labels, len(x) // (PER_COMPONENT * labels)))
+        for d in sorted({min(d, most) for d in MIXTURES}):
             methods["mixture"].append(_mixture(scores[:, :d], known, certain, codes))
     agreed = [_consensus(views) for views in methods.values()]
     found = _agreement(agreed, known, certain)

@@ -392,8 +392,10 @@ TABLE = [
     for kind, cells in kinds.items()
     for name, check in cells.items()
 ]
-# What the control of all controls is measured with: everything but the detectors (their own file) and the map (its own test).
-EVERYTHING = [name for name in METRICS.names() if name not in ("discriminator", "embedding_overlap")]
+# What the control of all controls is measured with: everything but the detectors (their own file), the map and the effects of
+# covariates (tests of their own).
+ELSEWHERE = ("discriminator", "embedding_overlap", "covariate_effect")
+EVERYTHING = [name for name in METRICS.names() if name not in ELSEWHERE]
 EVERY_SCORE = [spec.name for name in EVERYTHING for spec in METRICS.get(name)().scores]
 # A hundred scores at once, with standard deviations of few draws: three for one of them is no alarm.
 SIGMA_OF_ALL = 4.0

@@ -80,3 +80,16 @@ def test_few_rows_and_constant_features() -> None:
     x = np.array([[0.0, 1.0, 5.0], [0.2, 1.0, 5.0], [9.0, 1.0, 5.0], [9.1, 1.0, 5.0]])
     found = responsibilities(x, np.array([0, -1, 1, -1]), 2, Stream(0))
     assert_array_equal(found.argmax(axis=1), [0, 0, 1, 1])
+
+
+def test_few_rows_of_many_features_are_not_split_by_their_noise() -> None:
+    """80 rows in 100 dimensions, five standard deviations apart along one of them: EM in many components finds other halves."""
+    right = []
+    for seed in range(5):
+        rng = np.random.default_rng([seed, 3])
+        truth = np.repeat([0, 1], 40)
+        x = rng.standard_normal((80, 100)) + 0.5 * truth[:, None]
+        codes = np.where(np.arange(80) % 40 < 3, truth, -1)
+        found = responsibilities(x, codes, 2, Stream(seed)).argmax(axis=1)
+        right.append((found == truth)[codes < 0].mean())
+    assert np.mean(right) > 0.9
