@@ -119,10 +119,13 @@ def test_a_broken_toy_fails_it(copy: Path, tmp_path: Path, fault: tuple[str, str
 def test_the_toy_metric_passes_its_battery(copy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "alone"  # the axioms evaluate every metric there is several times; alone, that is quick
     shutil.copytree(copy, folder)
-    tests = (folder / "tests" / "contract" / "test_metrics.py").read_text(encoding="utf-8")
-    needed = re.findall(r"^from augmentor\.evaluation\.metrics import (\w+)", tests, re.MULTILINE)
+    tests = folder / "tests" / "contract" / "test_metrics.py"
+    # the battery makes the detectors' forests small; here there are none
+    tests.write_text(
+        re.sub(r"^.*\bdiscriminator\b.*\n", "", tests.read_text(encoding="utf-8"), flags=re.MULTILINE), "utf-8"
+    )
     for file in (folder / "augmentor" / "evaluation" / "metrics").glob("*.py"):
-        if file.stem not in ("__init__", "toy", *needed):
+        if file.stem not in ("__init__", "toy"):
             file.unlink()
     result = battery(folder, "test_metrics.py")
     assert result.returncode == 0, result.stdout[-3000:]
