@@ -1,6 +1,6 @@
 """Label combinations never seen in training, against the rows left out; and continuous covariates, against held-out rows.
 
-    python benchmarks/suites/conditions.py --data DIR [--models copula,cvae] [--seeds 3]
+    python benchmarks/suites/conditions.py --data DIR [--models copula,cvae] [--seeds 3] [--again]
 
 Combinations: every combination of two label columns whose categories also occur elsewhere is left out in turn; models are fitted to the
 others and asked for it. `copy` are real rows of the nearest seen combination, `real` half of the rows left out against the other half.
@@ -10,12 +10,16 @@ error that is left, ‖predicted − true‖² / ‖true‖² (1 for `copy`).
 
 Covariates: for every gene and covariate the slope within labels of log values, over synthetic and over held-out rows; Pearson r over the
 genes and regression slope, beside training against held-out rows.
+
+Runs that `results/conditions.json` already holds are kept, unless `--again`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,43 +93,39 @@ def scores(drawn: np.ndarray, truth: np.ndarray, nearest: np.ndarray, seed: int)
     ]
 
 
-def unseen(data: Dataset, models: list[str], seeds: int, name: str) -> list[list[Any]]:
-    """Leave out every combination in turn."""
+def unseen(data: Dataset, models: list[str], seed: int, name: str, known: set[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    """Leave out every combination in turn; yield what is not known yet."""
     combinations, which = np.unique(data.codes, axis=0, return_inverse=True)
     counts = np.bincount(which.ravel())
-    out = []
     for c, codes in enumerate(combinations):
         others = np.delete(combinations, c, axis=0)
         alone = any(codes[a] not in others[:, a] for a in range(len(codes)))
         if alone or counts[c] < FEWEST:
             continue
         label = "|".join(column.categories[code] for column, code in zip(data.schema.labels, codes, strict=True))
+        wanted = [model for model in models if (name, label, model, seed) not in known]
         rest, left = data.take(which.ravel() != c), data.take(which.ravel() == c)
-        for seed in range(seeds):
-            rows: dict[str, list[float]] = {}
-            for model in models:
-                augmentor = Augmentor(model, seed=seed).fit(rest, genes=GENES, holdout=0.0, min_label_rows=2)
-                fitted = augmentor.fitted
-                made = convert(
-                    augmentor.sample({label: len(left)}, seed=seed),
-                    label=[column.name for column in data.schema.labels],
-                )
-                genes = [rest.schema.features.index(gene) for gene in fitted.schema.features]
-                truth = logged(left.select(genes))
-                lead = fitted.composed((tuple(int(code) for code in codes),)).lead
-                anchor = fitted.layout.combinations[int(lead.anchors[0])]
-                nearest = logged(rest.take((rest.codes == np.array(anchor)).all(axis=1)).select(genes))
-                if not rows:
-                    half = Stream(seed).numpy().permutation(len(truth))
-                    first, second = truth[half[::2]], truth[half[1::2]]
-                    rows["real"] = scores(first, second, nearest, seed)
-                    rows["copy"] = scores(nearest, truth, nearest, seed)
-                rows[model] = scores(logged(made), truth, nearest, seed)
+        for model in wanted:
+            augmentor = Augmentor(model, seed=seed).fit(rest, genes=GENES, holdout=0.0, min_label_rows=2)
+            fitted = augmentor.fitted
+            made = convert(
+                augmentor.sample({label: len(left)}, seed=seed),
+                label=[column.name for column in data.schema.labels],
+            )
+            genes = [rest.schema.features.index(gene) for gene in fitted.schema.features]
+            truth = logged(left.select(genes))
+            lead = fitted.composed((tuple(int(code) for code in codes),)).lead
+            anchor = fitted.layout.combinations[int(lead.anchors[0])]
+            nearest = logged(rest.take((rest.codes == np.array(anchor)).all(axis=1)).select(genes))
             near = "|".join(column.categories[code] for column, code in zip(data.schema.labels, anchor, strict=True))
+            rows = {}
+            if model == wanted[0] and (name, label, "real", seed) not in known:
+                half = Stream(seed).numpy().permutation(len(truth))
+                rows["real"] = scores(truth[half[::2]], truth[half[1::2]], nearest, seed)
+                rows["copy"] = scores(nearest, truth, nearest, seed)
+            rows[model] = scores(logged(made), truth, nearest, seed)
             for kind, found in rows.items():
-                out.append([name, label, near, len(left), kind, seed, *found])
-            print(name, label, near, {kind: np.round(found, 3).tolist() for kind, found in rows.items()}, flush=True)
-    return out
+                yield [name, label, near, len(left), kind, seed, *found]
 
 
 def slopes(data: Dataset) -> np.ndarray:
@@ -138,25 +138,23 @@ def slopes(data: Dataset) -> np.ndarray:
     return np.linalg.lstsq(a, x, rcond=None)[0]
 
 
-def covariates(folder: Path, models: list[str], seeds: int) -> list[list[Any]]:
-    """Position in the cortex as a covariate of 33 genes."""
+def covariates(folder: Path, models: list[str], seed: int, known: set[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    """Position in the cortex as a covariate of 33 genes; yield what is not known yet."""
     data = read(folder / "osmfish_cortex.h5ad", label="cell_type", covariates=["x", "y"])
-    out = []
-    for seed in range(seeds):
-        found: dict[str, np.ndarray] = {}
-        for model in models:
-            augmentor = Augmentor(model, seed=seed).fit(data)
-            train, holdout = augmentor.split(data)
-            made = convert(augmentor.sample(len(train)), label="cell_type", covariates=["x", "y"])
-            found |= {"real": slopes(train), "holdout": slopes(holdout), model: slopes(made)}
+    for model in models:
+        if ("x", model, seed) in known:
+            continue
+        augmentor = Augmentor(model, seed=seed).fit(data)
+        train, holdout = augmentor.split(data)
+        made = convert(augmentor.sample(len(train)), label="cell_type", covariates=["x", "y"])
+        found = {model: slopes(made)}
+        if model == models[0] and ("x", "real", seed) not in known:
+            found["real"] = slopes(train)
+        truth = slopes(holdout)
         for kind, b in found.items():
-            if kind == "holdout":
-                continue
             for i, name in enumerate(("x", "y")):
-                h = found["holdout"][i]
-                out.append([name, kind, seed, float(np.corrcoef(b[i], h)[0, 1]), float(b[i] @ h / (h @ h))])
-                print(*out[-1], flush=True)
-    return out
+                h = truth[i]
+                yield [name, kind, seed, float(np.corrcoef(b[i], h)[0, 1]), float(b[i] @ h / (h @ h))]
 
 
 def main() -> None:
@@ -164,17 +162,37 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", default="copula,gaussian,cvae,flow_matching")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--again", action="store_true", help="measure again what is there")
     asked = parser.parse_args()
     models = asked.models.split(",")
-    left = [
-        row
-        for name, get in (("cell_mixology", mixology), ("kang", kang))
-        for row in unseen(get(asked.data), models, asked.seeds, name)
-    ]
-    along = covariates(asked.data, [m for m in models if m != "copula"], asked.seeds)
+    kept = common.RESULTS / "conditions.json"
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() and not asked.again else {}
+    left: list[list[Any]] = found.get("unseen", [])
+    along: list[list[Any]] = found.get("covariates", [])
+
+    def note(rows: list[list[Any]], row: list[Any]) -> None:
+        rows.append(row)
+        print(*row, flush=True)
+        common.write(
+            "conditions",
+            tables(left, along),
+            {"environment": common.environment(), "unseen": left, "covariates": along},
+        )
+
+    for seed in range(asked.seeds):
+        for row in covariates(
+            asked.data, [m for m in models if m != "copula"], seed, {(r[0], r[1], r[2]) for r in along}
+        ):
+            note(along, row)
+        for name, get in (("cell_mixology", mixology), ("kang", kang)):
+            for row in unseen(get(asked.data), models, seed, name, {(r[0], r[1], r[4], r[5]) for r in left}):
+                note(left, row)
+
+
+def tables(left: list[list[Any]], along: list[list[Any]]) -> str:
     text = (
-        "# Conditions\n\nWritten by `benchmarks/suites/conditions.py`; means over "
-        f"{asked.seeds} seed(s). `real`: rows left out against others of them. `copy`: real rows of the nearest seen combination.\n\n"
+        "# Conditions\n\nWritten by `benchmarks/suites/conditions.py`; means over seeds. `real`: rows left out against others of "
+        "them. `copy`: real rows of the nearest seen combination.\n\n"
         "## Combinations never seen in training\n\n"
     )
     rows = []
@@ -182,17 +200,16 @@ def main() -> None:
         own = [row for row in left if (row[0], row[1], row[4]) == key]
         values = np.mean([row[6:] for row in own], axis=0)
         left_out, nearest = (name.replace("|", " / ") for name in (key[1], own[0][2]))
-        rows.append([key[0], left_out, nearest, str(own[0][3]), key[2], *[common.number(float(v)) for v in values]])
-    text += common.markdown(
-        ["data", "left out", "nearest seen", "rows", "", "AUC genes", "AUC PCs", "r of the change", "error left"], rows
-    )
+        cells = [common.number(float(v)) for v in values]
+        rows.append([key[0], left_out, nearest, str(own[0][3]), key[2], *cells, str(len(own))])
+    header = ["data", "left out", "nearest seen", "rows", "", "AUC genes", "AUC PCs", "r of the change", "error left"]
+    text += common.markdown([*header, "seeds"], rows)
     rows = []
     for key in dict.fromkeys((row[0], row[1]) for row in along):
-        values = np.mean([row[3:] for row in along if (row[0], row[1]) == key], axis=0)
-        rows.append([*key, *[common.number(float(v)) for v in values]])
+        own = [row[3:] for row in along if (row[0], row[1]) == key]
+        rows.append([*key, *[common.number(float(v)) for v in np.mean(own, axis=0)], str(len(own))])
     text += "\n## Covariates\n\nosmfish, 33 genes, position x and y in the tissue; `real`: training rows.\n\n"
-    text += common.markdown(["covariate", "", "r with held-out slopes", "size of the slopes"], rows)
-    common.write("conditions", text, {"environment": common.environment(), "unseen": left, "covariates": along})
+    return text + common.markdown(["covariate", "", "r with held-out slopes", "size of the slopes", "seeds"], rows)
 
 
 if __name__ == "__main__":

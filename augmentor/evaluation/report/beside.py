@@ -203,7 +203,7 @@ def _refuse(first: str, a: Report, second: str, b: Report) -> None:
     elif a.label != b.label or rows[0] is None or rows[1] is None:
         differing = f"the label columns are '{a.label}' and '{b.label}'"
     elif rows[0].genes != rows[1].genes:
-        differing = f"their schemas have {rows[0].genes:,} and {rows[1].genes:,} genes"
+        differing = f"their schemas have {rows[0].genes:,} and {rows[1].genes:,} {words.features(a)}"
     elif rows[0].digest != rows[1].digest:
         differing = f"their {'held-out' if held == 'holdout' else 'real'} rows are not the same"
     elif a.arms != b.arms:
