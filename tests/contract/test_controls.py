@@ -392,10 +392,8 @@ TABLE = [
     for kind, cells in kinds.items()
     for name, check in cells.items()
 ]
-# What the control of all controls is measured with: everything but the detectors (their own file), the map and the effects of
-# covariates (tests of their own).
-ELSEWHERE = ("discriminator", "embedding_overlap", "covariate_effect")
-EVERYTHING = [name for name in METRICS.names() if name not in ELSEWHERE]
+# What the control of all controls is measured with: everything but what has tests of its own.
+EVERYTHING = [n for n in METRICS.names() if n not in ("discriminator", "embedding_overlap", "covariate_effect")]
 EVERY_SCORE = [spec.name for name in EVERYTHING for spec in METRICS.get(name)().scores]
 # A hundred scores at once, with standard deviations of few draws: three for one of them is no alarm.
 SIGMA_OF_ALL = 4.0
