@@ -36,7 +36,7 @@ from augmentor.preprocess import genes
 from augmentor.sampling import LabelPlan, draw
 
 # in order of promise: strongest cheap model first, then the deep ones, then what is good for tiny data
-CANDIDATES = ("copula", "cvae", "gaussian", "flow_matching", "smote", "mixup")
+CANDIDATES = ("copula", "flow", "cvae", "gaussian", "flow_matching", "smote", "mixup")
 FLOOR = "jitter"
 VALID_SHARE = 0.2
 ENOUGH = 100  # validation rows from which one part judges well enough
