@@ -45,7 +45,7 @@ PER_COMPONENT = 8
 STEPS = 30  # of EM
 ROUNDS = 3
 DRAWN = 100
-# rows and dimension that the pooled covariance counts for in every label: with covariances of their own, labels that began alike
+# Rows per component for which the pooled covariance counts in every label: with covariances of their own, labels that began alike
 # swallow their neighbours in EM (3 labelled cells per type: macro-F1 of the inferred labels of PBMC3k .84 with 2, .89 with 100)
 POOLED = 100
 LEAST = 1e-3  # a method that is certain of the wrong label must not silence the others

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from augmentor.core.contract import Spec, State
 from augmentor.core.dataset import Dataset, Matrix, as_dense
-from augmentor.core.errors import ConfigError, listed
+from augmentor.core.errors import ArtifactError, ConfigError, listed
 from augmentor.core.random import Stream
 from augmentor.core.registry import TRANSFORMS
 from augmentor.core.space import Space
@@ -201,13 +201,22 @@ class Chain:
     def from_state(
         cls, names: tuple[str, ...], configs: tuple[dict[str, Any], ...], state: State, space: Space
     ) -> Chain:
-        """Rebuild a fitted chain."""
+        """Rebuild a fitted chain.
+
+        Raises:
+            ArtifactError: a transform lacks an array that it was fitted with.
+        """
         steps = []
         for position, (name, settings) in enumerate(zip(names, configs, strict=True)):
             kind = TRANSFORMS.get(name)
             prefix = f"{position}.{name}."
             own = {key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)}
-            steps.append(kind.from_state(own, kind.Config(**settings)))
+            try:
+                steps.append(kind.from_state(own, kind.Config(**settings)))
+            except KeyError as missing:
+                raise ArtifactError(
+                    f"the transform '{name}' lacks the tensor {missing}; the file is damaged or of another version. Fit again."
+                ) from None
         return cls(names, configs, tuple(steps), space)
 
 

@@ -33,7 +33,16 @@ from augmentor.core.random import Stream
 from augmentor.criterion import Loss, Trial, averaged
 
 SETS = tuple(name for name in common.SETS if name != "khan_csv")
-MODELS = ("jitter", "mixup", "smote", "gaussian", "copula", "flow", "cvae", "flow_matching")  # those that `auto` may choose
+MODELS = (
+    "jitter",
+    "mixup",
+    "smote",
+    "gaussian",
+    "copula",
+    "flow",
+    "cvae",
+    "flow_matching",
+)  # those that `auto` may choose
 WIDE = 2000  # features modelled at most
 VETO = 0.6
 # data set -> model -> seed -> what one run found

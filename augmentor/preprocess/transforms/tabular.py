@@ -45,7 +45,7 @@ class Tabular:
 
     def __init__(self, config: Config, state: State) -> None:
         self.config, self._state = config, state
-        self.gaps = state["gaps"].astype(bool)
+        self.gaps, self.usual = state["gaps"].astype(bool), state["usual"]
         self.seen = np.split(state["seen"], np.cumsum(state["seen_counts"])[:-1])
         columns = np.arange(self.gaps.size)
         self.categories = np.isin(columns, config.categories)
@@ -92,7 +92,7 @@ class Tabular:
 
     def forward(self, x: Matrix, size: NDArray[np.float64] | None) -> Matrix:
         """``(rows, columns)`` with NaN to ``(rows, columns + indicators)`` without."""
-        x = np.where(np.isnan(x) & ~self.gaps, self._state["usual"], x)
+        x = np.where(np.isnan(x) & ~self.gaps, self.usual, x)
         missing = np.isnan(x)
         out = np.concatenate([x, missing[:, self.indicated]], axis=1, dtype=np.float32)
         for j in np.flatnonzero(self.categories):

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from augmentor.core.contract import Spec
 from augmentor.core.dataset import Dataset, as_dense, row_sums
-from augmentor.core.errors import ConfigError
+from augmentor.core.errors import ArtifactError, ConfigError
 from augmentor.core.random import Stream
 from augmentor.core.schema import Schema
 from augmentor.core.space import Space, detect
@@ -147,3 +147,12 @@ def test_what_is_missing_only_in_later_rows_is_taken_for_the_usual(standardised:
     assert found[0, 3] == 1
     assert found[0, 1] == pytest.approx(np.sort(values[:, 1])[30])
     assert_array_equal(found[0, [0, 2, 4]], later[0, [0, 2, 4]])
+
+
+def test_a_transform_that_lacks_an_array_is_refused() -> None:
+    values = np.repeat(NORMAL, 2, axis=0).astype(np.float32)
+    values[0, 0] = np.nan
+    fitted, _ = Chain.fit(plan(dataset(values, MIXED), Spec(spaces=(MIXED,))), values, None, MIXED)
+    state = {key: array for key, array in fitted.state().items() if not key.endswith("usual")}
+    with pytest.raises(ArtifactError, match="'tabular' lacks the tensor 'usual'"):
+        Chain.from_state(fitted.names, fitted.configs, state, MIXED)
