@@ -137,11 +137,11 @@ def environment() -> dict[str, Any]:
     return {"augmentor": __version__, "python": platform.python_version(), "cores": os.cpu_count()}
 
 
-def write(name: str, table: str, data: Any) -> None:
-    """Write `results/NAME.md` and `.json`."""
+def write(name: str, table: str, data: Any, *, indent: int | None = 1) -> None:
+    """Write `results/NAME.md` and `.json`; without indent where the latter is large."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(table, encoding="utf-8")
-    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=indent) + "\n", encoding="utf-8")
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -80,7 +80,8 @@ def main() -> None:
                     else found
                 )
                 print(name, model, seed, scores, flush=True)
-                common.write("quality", tables(results), {"environment": common.environment(), "results": results})
+                document = {"environment": common.environment(), "results": results}
+                common.write("quality", tables(results), document, indent=None)
                 digest(results)
 
 
@@ -120,10 +121,10 @@ def one(folder: Path | None, name: str, model: str, seed: str, out: str) -> None
         "verdicts": {axis: item.verdict for axis, item in report.verdicts.items()},
         "scores": {
             key: {
-                "value": score.value,
-                "ceiling": None if score.ceiling is None else score.ceiling.mean,
-                "floors": score.floors,
-                "normalised": score.normalised,
+                "value": rounded(score.value),
+                "ceiling": None if score.ceiling is None else rounded(score.ceiling.mean),
+                "floors": {floor: rounded(value) for floor, value in score.floors.items()},
+                "normalised": rounded(score.normalised),
                 "flags": score.flags,
                 "skipped": score.skipped,
             }
@@ -170,9 +171,9 @@ def digest(results: Results) -> None:
                     "fit_seconds": round(found["fit_seconds"], 2),
                     "scores": {
                         score: [
-                            rounded(item["value"]),
-                            rounded(item["ceiling"]),
-                            rounded(item["floors"].get(floors[score])),
+                            rounded(item["value"], 3),
+                            rounded(item["ceiling"], 3),
+                            rounded(item["floors"].get(floors[score]), 3),
                         ]
                         for score, item in found["scores"].items()
                         if score in SHOWN and item["value"] is not None
@@ -185,8 +186,8 @@ def digest(results: Results) -> None:
     (Path(__file__).parents[2] / "augmentor" / "models" / "measured.json").write_text(document + "\n", encoding="utf-8")
 
 
-def rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def rounded(value: float | None, digits: int = 5) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def tables(results: Results) -> str:
