@@ -27,6 +27,7 @@ from augmentor.core.space import Space
 from augmentor.evaluation.pair import distances
 
 ROWS = 500
+VETO = 0.6  # copying above which a model is no choice
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from augmentor.core.random import Stream
 from augmentor.core.registry import MODELS
 from augmentor.core.schema import Schema
 from augmentor.core.space import Space
-from augmentor.criterion import Loss, Trial, averaged
+from augmentor.criterion import VETO, Loss, Trial, averaged
 from augmentor.fitted import Fitted
 from augmentor.fitting import fit
 from augmentor.preparing import Options, Prepared, without
@@ -45,7 +45,6 @@ TIMES = 4  # drawn rows per validation row in a fold, where these are few
 KEEP = 2  # rows of a label that a candidate always sees
 TIE = 0.02
 GOOD = 0.05  # loss below which a better model could not be told from it by so few rows
-VETO = 0.6
 SECONDS = 300.0
 WIDTH = 2000  # candidates are compared on this many features at most; the choice is then fitted to all of them
 

@@ -84,9 +84,9 @@ def drawn(augmentor: Augmentor, rows: int, seed: int) -> tuple[Dataset, float]:
     return convert(synthetic, label=label, space=str(augmentor.fitted.schema.space)), seconds
 
 
-def modelled(augmentor: Augmentor, data: Dataset) -> Dataset:
-    """The features that a model knows, in its order."""
-    return data.select([data.schema.features.index(name) for name in augmentor.fitted.schema.features])
+def only(data: Dataset, features: tuple[str, ...]) -> Dataset:
+    """These features, in this order."""
+    return data.select([data.schema.features.index(name) for name in features])
 
 
 def able(data: Dataset, model: str) -> bool:
@@ -100,8 +100,7 @@ def able(data: Dataset, model: str) -> bool:
 
 def judged(synthetic: Dataset, train: Dataset, holdout: Dataset, metrics: Any = "default", seed: int = 0) -> Report:
     """Evaluate against the held-out rows, on the genes that were modelled."""
-    kept = [train.schema.features.index(gene) for gene in synthetic.schema.features]
-    train, holdout = train.select(kept), holdout.select(kept)
+    train, holdout = (only(rows, synthetic.schema.features) for rows in (train, holdout))
     return evaluate(synthetic, train=train, holdout=holdout, metrics=metrics, seed=seed)
 
 
@@ -141,7 +140,8 @@ def write(name: str, table: str, data: Any, *, indent: int | None = 1) -> None:
     """Write `results/NAME.md` and `.json`; without indent where the latter is large."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(table, encoding="utf-8")
-    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=indent) + "\n", encoding="utf-8")
+    text = json.dumps(data, indent=indent, separators=(",", ":") if indent is None else None)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def number(value: float | None, digits: int = 3) -> str:

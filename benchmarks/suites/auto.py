@@ -30,21 +30,12 @@ import common
 
 from augmentor.core.dataset import Dataset, as_dense
 from augmentor.core.random import Stream
-from augmentor.criterion import Loss, Trial, averaged
+from augmentor.criterion import VETO, Loss, Trial, averaged
 
 SETS = tuple(name for name in common.SETS if name != "khan_csv")
-MODELS = (
-    "jitter",
-    "mixup",
-    "smote",
-    "gaussian",
-    "copula",
-    "flow",
-    "cvae",
-    "flow_matching",
-)  # those that `auto` may choose
+# those that `auto` may choose
+MODELS = ("jitter", "mixup", "smote", "gaussian", "copula", "flow", "cvae", "flow_matching")
 WIDE = 2000  # features modelled at most
-VETO = 0.6
 # data set -> model -> seed -> what one run found
 Results = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
@@ -81,7 +72,7 @@ def measure(name: str, data: Dataset, model: str, seed: int) -> dict[str, Any]:
         options["genes"] = WIDE
     fitting = "bootstrap" if model in ("ceiling", "floor") else model
     augmentor, train, holdout, seconds = common.fitted(data, fitting, seed, **options)
-    train, holdout = common.modelled(augmentor, train), common.modelled(augmentor, holdout)
+    train, holdout = (common.only(rows, augmentor.fitted.schema.features) for rows in (train, holdout))
     if model == "ceiling":
         drawn = train
     elif model == "floor":

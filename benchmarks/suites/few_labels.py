@@ -147,7 +147,7 @@ def main() -> None:
     kept = common.RESULTS / "few_labels.json"
     results: Results = json.loads(kept.read_text(encoding="utf-8"))["results"] if kept.exists() else {}
     if asked.again:
-        results = {}
+        results = {key: own for key, own in results.items() if key.split()[0] not in asked.sets.split(",")}
     sets = {name: data for name in asked.sets.split(",") if (data := common.dataset(asked.data, name)) is not None}
     for name, data in sets.items():
         # chosen as `fit` chooses them
@@ -185,8 +185,8 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
         seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         body.append([arm, *(common.number(float(np.mean(v)) if v else None) for v in cells), seeds])
     intro = (
-        "Macro-F1 on held-out rows, mean over seeds; columns: data set and labelled rows per label; see "
-        "`benchmarks/suites/few_labels.py` for the arms.\n\n"
+        "Macro-F1 on held-out rows, mean over seeds (the first ones, where there are fewer); columns: data set and labelled "
+        "rows per label; see `benchmarks/suites/few_labels.py` for the arms.\n\n"
     )
     return intro + common.markdown(["arm", *results, "seeds"], body)
 

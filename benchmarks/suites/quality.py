@@ -125,9 +125,9 @@ def one(folder: Path | None, name: str, model: str, seed: str, out: str) -> None
                 "ceiling": None if score.ceiling is None else rounded(score.ceiling.mean),
                 "floors": {floor: rounded(value) for floor, value in score.floors.items()},
                 "normalised": rounded(score.normalised),
-                "flags": score.flags,
-                "skipped": score.skipped,
             }
+            | ({"flags": score.flags} if score.flags else {})
+            | ({"skipped": score.skipped} if score.skipped else {})
             for key, score in report.scores.items()
         },
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,3 +157,17 @@ def test_a_transform_that_lacks_an_array_is_refused() -> None:
     state = {key: array for key, array in fitted.state().items() if not key.endswith("usual")}
     with pytest.raises(ArtifactError, match="'tabular' lacks the tensor 'usual'"):
         Chain.from_state(fitted.names, fitted.configs, state, MIXED)
+
+
+def test_only_the_whole_columns_of_a_table_of_numbers_are_rounded() -> None:
+    values = (NORMAL * 10).astype(np.float32)
+    values[:, [1, 3]] = np.rint(values[:, [1, 3]])
+    rows = dataset(values, CONTINUOUS)
+    kinds = ("float64", "int64", "float64", "int64", "float64")
+    rows = replace(rows, schema=rows.schema.model_copy(update={"dtypes": kinds}))
+    chosen = plan(rows, Spec(spaces=(CONTINUOUS,)))
+    assert "rounded to whole numbers: g1, g3" in chosen.reasons[0]
+    fitted, x = Chain.fit(chosen, values, None, CONTINUOUS)
+    back = fitted.inverse(x + 0.25, None)
+    assert_array_equal(back[:, [1, 3]], values[:, [1, 3]])
+    assert_array_equal(back[:, [0, 2, 4]], values[:, [0, 2, 4]] + np.float32(0.25))
