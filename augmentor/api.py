@@ -159,6 +159,9 @@ class Augmentor:
                 "use_raw": use_raw,
                 "transpose": transpose,
                 "space": str(dataset.schema.space),
+                "categorical": categorical,
+                "numeric": numeric,
+                "ordered": ordered,
             }
             more, _ = loaded(unlabelled, genes, **reading)
         atlas = None

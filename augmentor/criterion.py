@@ -25,6 +25,7 @@ from augmentor.core.dataset import Dataset, as_dense, row_sums
 from augmentor.core.random import Stream
 from augmentor.core.space import Space
 from augmentor.evaluation.pair import distances
+from augmentor.preprocess.numbers import Numbers
 
 ROWS = 500
 VETO = 0.6  # copying above which a model is no choice
@@ -170,18 +171,12 @@ def _combined(a: Dataset, b: Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp
 
 
 def _numbers(*sides: Dataset) -> NDArray[np.float32]:
-    """Rows of all sides as numbers; columns of a mixed table one-hot in standard units, with indicators of missing values."""
+    """Rows of all sides as numbers; columns of a mixed table in standard units."""
     schema = sides[0].schema
     if schema.space is not Space.MIXED:
         return np.vstack([_values(side) for side in sides])
-    from augmentor.nn.table import Places
-
     x = np.vstack([side.x for side in sides])
-    levels = schema.levels or (None,) * x.shape[1]
-    gone = np.isnan(x)
-    middle = np.where(gone, 0, x).sum(axis=0) / np.maximum((~gone).sum(axis=0), 1)
-    filled = np.where(gone, np.where([level is None for level in levels], middle, -1), x).astype(np.float32)
-    out = np.hstack([Places(tuple(None if level is None else len(level) for level in levels)).hot(filled), gone])
+    out = Numbers.fit(x, schema.levels).of(x)
     return ((out - out.mean(axis=0)) / np.where(out.std(axis=0) > 0, out.std(axis=0), 1)).astype(np.float32)
 
 

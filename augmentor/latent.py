@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentor.balancing import in_features_of
+from augmentor.core.alignment import aligned
 from augmentor.core.contract import Embeds, Encoded, Given, Scores
 from augmentor.core.dataset import Dataset, as_matrix, row_sums
 from augmentor.core.errors import ArtifactError, ConfigError, SchemaMismatch, listed
@@ -66,7 +66,7 @@ def denoise(fitted: Fitted, dataset: Dataset) -> Dataset:
     encoded, _ = encode(fitted, dataset)
     x = fitted.chain.inverse(model.denoise(encoded), encoded.given.size)
     schema = fitted.schema.model_copy(update={"dtype": "float32", "sparse": False, "integer": False})
-    rows = in_features_of(fitted, dataset)
+    rows = aligned(dataset, fitted.schema, ours="the model", theirs="the data")
     return replace(rows, x=as_matrix(x), schema=schema.model_copy(update={"labels": rows.schema.labels}))
 
 
@@ -90,7 +90,10 @@ def score(fitted: Fitted, dataset: Dataset, quantile: float) -> Anomalies:
     encoded, known = encode(fitted, dataset)
     found = reference.score(model.surprise(encoded), encoded.given)
     names = np.array(fitted.conditions, dtype=object)[encoded.given.condition]
-    seen = np.isin(fingerprints(in_features_of(fitted, dataset)), fitted.tensors["fingerprints"])
+    seen = np.isin(
+        fingerprints(aligned(dataset, fitted.schema, ours="the model", theirs="the data")),
+        fitted.tensors["fingerprints"],
+    )
     if not reference.held.size and not seen.all():
         return Anomalies(names, known, seen, found, None, None)
     limit = np.where(seen, reference.threshold(quantile, seen=True), reference.threshold(quantile))
@@ -105,7 +108,7 @@ def encode(fitted: Fitted, dataset: Dataset) -> tuple[Encoded, NDArray[np.bool_]
     Raises:
         SchemaMismatch: the data lacks features or covariates of the model, has another space, or other label columns.
     """
-    rows = in_features_of(fitted, dataset)
+    rows = aligned(dataset, fitted.schema, ours="the model", theirs="the data")
     size = np.maximum(row_sums(rows.x), 1) if fitted.schema.space is Space.COUNTS else None
     x = fitted.chain.forward(rows.x, size)
     condition = own_conditions(fitted, rows)

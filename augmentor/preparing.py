@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from augmentor import splitting
 from augmentor.artifact import DataRecord
+from augmentor.core.alignment import widened
 from augmentor.core.dataset import Dataset, missing_labels
 from augmentor.core.errors import ConfigError, LabelError, listed
 from augmentor.core.fingerprints import fingerprints
@@ -127,6 +128,8 @@ def prepare(
         raise ConfigError(f"reject is a share of real rows in (0, 1), for example 0.05, not {options.reject}.")
     if options.seed < 0:
         raise ConfigError(f"seed must be 0 or more, not {options.seed}.")
+    if unlabelled is not None:
+        dataset = widened(dataset, unlabelled.schema)
     rows = len(dataset)
     digest = "" if options.partial else dataset.digest()
     blank: NDArray[np.bool_] = np.any(dataset.codes < 0, axis=1)

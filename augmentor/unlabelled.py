@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from augmentor.core.alignment import aligned
 from augmentor.core.dataset import Dataset, as_dense, row_sums
-from augmentor.core.errors import LabelError, SchemaMismatch, listed
+from augmentor.core.errors import LabelError, listed
 from augmentor.core.random import Stream
 from augmentor.core.schema import Schema
 from augmentor.core.space import Space
 from augmentor.parts.labelling import responsibilities
 from augmentor.preprocess import genes
+from augmentor.preprocess.numbers import Numbers
 
 WIDTH = 1000  # most variable features that labels are inferred from
 MOST = 20_000  # unlabelled rows used, a random subset beyond
@@ -62,24 +64,21 @@ def join(
         rng: randomness of the subset, the components and the choice.
 
     Raises:
-        LabelError: there is one label only, or the table is mixed: nothing can be inferred.
+        LabelError: there is one label only: nothing can be inferred.
     """
     if len(combinations) < 2:
         raise LabelError(
             f"{len(pool)} rows have no label and there is only one label ('{names[0]}') to infer: they could be anything. "
             "Drop them, or label them."
         )
-    if labelled.schema.space is Space.MIXED:
-        raise LabelError(
-            f"{len(pool)} rows have no label; labels are inferred for expression matrices only, not for mixed tables. "
-            "Label these rows or drop them."
-        )
     offered = len(pool)
     if offered > MOST:
         pool = pool.take(np.sort(rng.child("subset").numpy().permutation(offered)[:MOST]))
     values = _comparable(labelled, pool)
     codes = np.concatenate([condition, np.full(len(pool), -1)])
-    share = responsibilities(values, codes, len(combinations), rng.child("labels"))[len(labelled) :]
+    numbers = labelled.schema.space is not Space.MIXED
+    found = responsibilities(values, codes, len(combinations), rng.child("labels"), gaussian=numbers)
+    share = found[len(labelled) :]
     best, certainty = share.argmax(axis=1), share.max(axis=1)
     used = np.flatnonzero(rng.child("used").numpy().random(len(pool)) < certainty)
     given = best[used].astype(np.intp)
@@ -128,21 +127,9 @@ def matched(pool: Dataset, schema: Schema, what: str) -> Dataset:
     """Return rows with the features of a schema, in its order, and no labels.
 
     Raises:
-        SchemaMismatch: features are missing, or the numbers are of another kind.
+        SchemaMismatch: features are missing, the numbers are of another kind, or categories are unknown.
     """
-    if pool.schema.space is not schema.space:
-        raise SchemaMismatch(
-            f"{what} holds {pool.schema.space}, but the labelled rows are {schema.space}; both must be of one kind. "
-            "Convert one of them, or name --space."
-        )
-    position = {name: i for i, name in enumerate(pool.schema.features)}
-    missing = [name for name in schema.features if name not in position]
-    if missing:
-        raise SchemaMismatch(
-            f"{what} lacks {len(missing)} of the {len(schema.features)} features of the labelled rows "
-            f"({listed(missing, most=3)}); it must hold the same features, others may stand beside them."
-        )
-    rows = pool.select([position[name] for name in schema.features])
+    rows = aligned(pool, schema, ours="the labelled rows", theirs=what)
     blank = np.full((len(rows), len(schema.labels)), -1, dtype=np.int32)
     # what else is known of these rows has no place in the labelled file's annotation
     return replace(rows, schema=schema, codes=blank, groups=None, extra={})
@@ -168,8 +155,10 @@ def stacked(first: Dataset, second: Dataset) -> Dataset:
 
 
 def _comparable(first: Dataset, second: Dataset) -> NDArray[np.float32]:
-    """The most variable features of both sets ``(rows, ≤ 1,000)``, log-normalised where they are counts."""
+    """The most variable features of both sets ``(rows, ≤ 1,000)``, log-normalised where they are counts; all of a mixed table."""
     both = stacked(first, second)
+    if both.schema.space is Space.MIXED:
+        return Numbers.fit(both.x, both.schema.levels).of(both.x)
     size = row_sums(both.x) if both.schema.space is Space.COUNTS else None
     both = both.select(genes.select(both, WIDTH)) if both.features > WIDTH else both
     x = as_dense(both.x)

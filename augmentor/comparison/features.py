@@ -22,6 +22,7 @@ from augmentor.core.space import Space
 from augmentor.evaluation.rows import Sample
 from augmentor.evaluation.spaces import logged
 from augmentor.preprocess import genes as selection
+from augmentor.preprocess.numbers import Numbers
 
 Codes = NDArray[np.intp]
 COMPONENTS = 30
@@ -112,15 +113,15 @@ class Features:
     space: Space
     target: float
     scale: NDArray[np.float32]
-    table: Table | None
+    table: Numbers | None
 
     @staticmethod
     def fitted(rows: Dataset, genes: int | None) -> Features:
         """Fit to training rows: at most ``genes`` genes; all columns of a mixed table."""
         space = rows.schema.space
         if space is Space.MIXED:
-            table = Table.fitted(rows)
-            width = table.numbers(rows).shape[1]
+            table = Numbers.fit(rows.x, rows.schema.levels)
+            width = table.of(rows.x).shape[1]
             everything = list(range(rows.features))
             return Features(everything, np.arange(width), space, 1.0, np.ones(width, dtype=np.float32), table)
         few = list(range(rows.features)) if genes is None else selection.select(rows, genes)
@@ -139,51 +140,9 @@ class Features:
     def of(self, rows: Dataset, y: Codes) -> Rows:
         """Look at rows (with the selected genes only) that carry these labels."""
         if self.table is not None:
-            return Rows(self.table.numbers(rows), y)
+            return Rows(self.table.of(rows.x), y)
         dense = as_dense(logged(_sample(rows.x), self.space, self.target))[:, self.order]
         return Rows((dense / self.scale).astype(np.float32), y)
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A mixed table as numbers: scaled numeric columns, one-hot categories, indicators of what is missing.
-
-    Attributes:
-        levels: categories of every column, None for numbers.
-        middle: ``(columns,)`` median of the fitting rows, which stands in for missing numbers.
-        width: ``(columns,)`` their spread.
-        gaps: ``(columns,)`` whether a number was missing in the fitting rows.
-    """
-
-    levels: tuple[tuple[str, ...] | None, ...]
-    middle: NDArray[np.float64]
-    width: NDArray[np.float64]
-    gaps: NDArray[np.bool_]
-
-    @staticmethod
-    def fitted(rows: Dataset) -> Table:
-        """Fit to training rows."""
-        x = as_dense(rows.x).astype(np.float64)
-        levels = rows.schema.levels or (None,) * x.shape[1]
-        known = [column[np.isfinite(column)] for column in x.T]
-        middle = np.array([np.median(some) if some.size else 0.0 for some in known])
-        width = np.array([some.std() if some.size else 0.0 for some in known])
-        return Table(levels, middle, np.where(width > 0, width, 1.0), np.asarray(np.isnan(x).any(axis=0)))
-
-    def numbers(self, rows: Dataset) -> NDArray[np.float32]:
-        """Encode rows ``(rows, encoded columns)``."""
-        x = as_dense(rows.x).astype(np.float64)
-        parts = []
-        for j, levels in enumerate(self.levels):
-            column = x[:, j]
-            if levels is not None:
-                parts.append((column[:, None] == np.arange(len(levels))) / np.sqrt(2))
-                continue
-            missing = np.isnan(column)
-            parts.append(((np.where(missing, self.middle[j], column) - self.middle[j]) / self.width[j])[:, None])
-            if self.gaps[j]:
-                parts.append(missing[:, None] / np.sqrt(2))
-        return np.hstack(parts).astype(np.float32)
 
 
 def _sample(x: Matrix) -> Sample:

@@ -9,11 +9,9 @@ import numpy as np
 from augmentor.comparison import splits
 from augmentor.comparison.design import Codes
 from augmentor.core.dataset import Dataset
-from augmentor.core.errors import SchemaMismatch
 from augmentor.core.fingerprints import fingerprints
 from augmentor.core.progress import Listener, Progress
 from augmentor.core.random import Stream
-from augmentor.core.space import Space
 from augmentor.unlabelled import matched, stacked
 
 
@@ -32,13 +30,12 @@ def gathered(labelled: Dataset, own: Dataset | None, more: Dataset | None, liste
         The rows, all labels missing; None if there are none.
 
     Raises:
-        SchemaMismatch: features are missing, units differ, or categories are others.
+        SchemaMismatch: features are missing, units differ, or categories are unknown.
     """
     parts = [] if own is None or not len(own) else [_blank(own)]
     if more is not None:
         # of rows of a patient who tests none may be learned from, so that their groups are kept
         rows = replace(matched(more, labelled.schema, "the unlabelled data"), groups=more.groups)
-        _same_categories(more, labelled)
         parts.append(rows)
     if not parts:
         return None
@@ -72,15 +69,3 @@ def beside(pool: Dataset | None, rows: Dataset, lost: Codes, test: Codes, most: 
 
 def _blank(rows: Dataset) -> Dataset:
     return replace(rows, codes=np.full_like(rows.codes, -1), extra={})
-
-
-def _same_categories(more: Dataset, labelled: Dataset) -> None:
-    if labelled.schema.space is not Space.MIXED:
-        return
-    theirs = dict(zip(more.schema.features, more.schema.levels or (), strict=False))
-    for name, levels in zip(labelled.schema.features, labelled.schema.levels or (), strict=False):
-        if levels != theirs.get(name):
-            raise SchemaMismatch(
-                f"column '{name}' of the unlabelled data has other categories than in the labelled rows; both must have the "
-                "same. Keep all rows in one file, those without a label with an empty one."
-            )

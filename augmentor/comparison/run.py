@@ -24,11 +24,11 @@ from augmentor.comparison.design import INNER, Design
 from augmentor.comparison.protocol import Split
 from augmentor.comparison.result import Comparison, Protocol
 from augmentor.comparison.summary import Points, Setting, decisive, summarised
+from augmentor.core.alignment import widened
 from augmentor.core.dataset import Dataset
 from augmentor.core.errors import ConfigError, LabelError, did_you_mean, listed
 from augmentor.core.progress import Listener, Progress, Stop, never, silent
 from augmentor.core.random import Stream
-from augmentor.core.space import Space
 from augmentor.evaluation.run import one_thread
 from augmentor.preparing import Options, prepare
 
@@ -149,6 +149,8 @@ def compare(
     for note in dataset.notes:
         listener(Progress("read", note=note))
     more = None if unlabelled is None else io.convert(unlabelled, space=str(dataset.schema.space), **how)
+    if more is not None:
+        dataset = widened(dataset, more.schema)
     rows, y, names, own = _labelled(dataset, min_label_rows, listener)
     if labelled is not None and labelled >= (most_common := int(np.bincount(y).max())):
         raise ConfigError(
@@ -161,7 +163,8 @@ def compare(
         listener(Progress("compare", note=f"{arm} takes no part: it does not accept {rows.schema.space} data"))
     design = Design(len(names), makers, chosen, wanted, seeds, min(genes, rows.features))
     if pool is not None or labelled is not None:
-        design = replace(design, **_with_unlabelled(named, makers, rows.schema.space, listener))
+        taught = {f"{name}{TAUGHT}": name for name in named if name in makers}
+        design = replace(design, unlabelled=semisupervised.ARMS, taught=taught)
     setting = Setting(
         design=design,
         folds=splits,
@@ -322,18 +325,6 @@ def _labelled(
             f"by and to test on; drop them with --min-label-rows {FEWEST_ROWS}, or merge them."
         )
     return replace(prepared.train, extra={}), prepared.condition, prepared.labels, own
-
-
-def _with_unlabelled(
-    named: Sequence[str], makers: Mapping[str, Any], space: Space, listener: Listener
-) -> dict[str, Any]:
-    """Return what rows without a label add to a design."""
-    if space is not Space.MIXED:
-        taught = {f"{name}{TAUGHT}": name for name in named if name in makers}
-        return {"unlabelled": semisupervised.ARMS, "taught": taught}
-    note = "labels of rows are inferred for expression matrices only: no arm of this table has inferred labels or a model of them"
-    listener(Progress("compare", note=note))
-    return {"unlabelled": tuple(arm for arm in semisupervised.ARMS if arm != semisupervised.INFERRED)}
 
 
 def _ratios(ratios: Sequence[float]) -> tuple[float, ...]:

@@ -112,7 +112,7 @@ def framed(df: pd.DataFrame, options: Options, what: str, *, text_index: bool = 
     kinds = tuple(feature.kind for feature in features)
     if mixed:
         var["dtype"] = np.array(kinds, dtype=object)
-        if any(feature.kind == "category" for feature in features):
+        if any(feature.kind == "category" or feature.ordered for feature in features):
             var["ordered"] = [feature.ordered for feature in features]
             var["category"] = np.array([feature.category for feature in features], dtype=object)
     notes: tuple[str, ...] = ()

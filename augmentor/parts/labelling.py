@@ -51,7 +51,9 @@ POOLED = 100
 LEAST = 1e-3  # a method that is certain of the wrong label must not silence the others
 
 
-def responsibilities(x: NDArray[np.floating], codes: NDArray[np.integer], labels: int, rng: Stream) -> Probabilities:
+def responsibilities(
+    x: NDArray[np.floating], codes: NDArray[np.integer], labels: int, rng: Stream, *, gaussian: bool = True
+) -> Probabilities:
     """Probability of every label for every row.
 
     Args:
@@ -59,6 +61,8 @@ def responsibilities(x: NDArray[np.floating], codes: NDArray[np.integer], labels
         codes: ``(rows,)`` label of each row, -1 where it is missing; every label occurs.
         labels: number of labels.
         rng: randomness of the principal components.
+        gaussian: whether rows of a label may be taken for a Gaussian; False leaves the mixture out. Places of categories are
+            none: EM finds the categories (heart disease with 3 labelled rows per label: macro-F1 .70 with, .74 without).
 
     Returns:
         ``(rows, labels)``, rows sum to 1; labelled rows have their label with probability 1.
@@ -74,9 +78,9 @@ def responsibilities(x: NDArray[np.floating], codes: NDArray[np.integer], labels
         methods["regression"].append(_regression(scores, codes, known))
         methods["spreading"].append(_spreading(scores[:, :GRAPH], codes, labels))
         most = min(components, max(2 * labels, len(x) // (PER_COMPONENT * labels)))
-        for d in sorted({min(d, most) for d in MIXTURES}):
+        for d in sorted({min(d, most) for d in MIXTURES}) if gaussian else ():
             methods["mixture"].append(_mixture(scores[:, :d], known, certain, codes))
-    agreed = [_consensus(views) for views in methods.values()]
+    agreed = [_consensus(views) for views in methods.values() if views]
     found = _agreement(agreed, known, certain)
     for i in range(ROUNDS):
         again = _values_regression(centred / scale, found, rng.child("round", i))

@@ -55,7 +55,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "augmentor.sampling": ("augmentor.core", "augmentor.preprocess", "augmentor.fitted"),
     "augmentor.balancing": ("augmentor.core", "augmentor.fitted", "augmentor.sampling"),
     # what else a fitted model says of a user's rows, and the rows between two labels
-    "augmentor.latent": ("augmentor.core", "augmentor.fitted", "augmentor.balancing"),
+    "augmentor.latent": ("augmentor.core", "augmentor.fitted"),
     "augmentor.between": ("augmentor.core", "augmentor.parts", "augmentor.fitted", "augmentor.latent"),
     # the forms in which users have rows
     "augmentor.forms": ("augmentor.core", "augmentor.io", "augmentor.preprocess", "augmentor.latent"),
@@ -73,7 +73,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     # the log of an artifact, drawn in the look of a report
     "augmentor.curves": ("augmentor.core", "augmentor.artifact", "augmentor.evaluation"),
     # what `auto` chooses by, and benchmarks judge its choice by
-    "augmentor.criterion": ("augmentor.core", "augmentor.nn", "augmentor.evaluation"),
+    "augmentor.criterion": ("augmentor.core", "augmentor.preprocess", "augmentor.evaluation"),
     "augmentor.selection": ANY,
     "augmentor.api": ANY,
     "augmentor.judging": ANY,

@@ -346,7 +346,9 @@ def test_balance_keeps_the_categories_of_a_table_that_lacks_one_of_the_models() 
     both = fitted.balance(part, label="state")
     real = both[~both["synthetic"]]
     assert real["site"].astype(str).tolist() == part["site"].tolist()
-    with pytest.raises(SchemaMismatch, match=r"column 'site' has 1 categories that the model does not know \(z\)"):
+    with pytest.raises(
+        SchemaMismatch, match=r"column 'site' of the data has 1 categories that are unknown in the model \(z\)"
+    ):
         fitted.balance(part.assign(site=["z", *part["site"][1:]]), label="state")
-    with pytest.raises(SchemaMismatch, match="column 'site' holds numbers, but the model learned it as categories"):
+    with pytest.raises(SchemaMismatch, match="column 'site' of the data holds numbers, but categories in the model"):
         fitted.balance(part.assign(site=np.arange(len(part)) + 0.5), label="state", space="mixed")

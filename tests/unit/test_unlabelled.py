@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import augmentor_data
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.datasets import load_breast_cancer
 
 from augmentor import io
 from augmentor.core.dataset import Dataset
@@ -17,6 +19,7 @@ from augmentor.core.progress import Progress
 from augmentor.fitting import fit
 from augmentor.preparing import Options, prepare
 from augmentor.preprocess import genes
+from augmentor.sampling import LabelPlan, draw
 
 KINDS = {"B": 60, "NK": 50, "CD14+ Mono": 60}
 KNOWN = 6
@@ -86,11 +89,63 @@ def test_rows_of_another_file(cells: Dataset, gaps: Dataset) -> None:
     assert prepare(few, Options(holdout=0.0), unlabelled=wide).record["split"]["inferred"]["offered"] == 50
 
 
+def tumours() -> pd.DataFrame:
+    """200 breast tumours of scikit-learn: numbers, some missing, and categories."""
+    whole = load_breast_cancer(as_frame=True)
+    real = whole.frame.iloc[:200]
+    return pd.DataFrame(
+        {
+            "radius": real["mean radius"],
+            "texture": real["mean texture"].mask(np.arange(200) % 9 == 0),
+            "concavity": real["mean concavity"],
+            "area": real["worst area"].round(),
+            "shape": pd.qcut(real["mean compactness"], 3, labels=["round", "oval", "star"]).astype(object),
+            "stage": pd.cut(real["worst radius"], [0, 13, 17, 22, 99], labels=["I", "II", "III", "IV"]).astype(object),
+            "diagnosis": whole.target_names[real["target"]],
+        }
+    )
+
+
+def test_labels_of_a_mixed_table() -> None:
+    table = tumours()
+    known = table.groupby("diagnosis").cumcount() < KNOWN
+    gaps = table.assign(diagnosis=table.diagnosis.where(known))
+    one = prepare(io.from_frame(gaps, label="diagnosis"), Options(holdout=0.0))
+    truth = table.diagnosis.to_numpy()[one.train.names.astype(int)]
+    given = np.array(one.labels)[one.condition]
+    assert one.inferred.sum() > 150 and np.mean((given == truth)[one.inferred]) > 0.8
+    assert_array_equal(given[~one.inferred], truth[~one.inferred])
+
+
+def test_rows_of_another_table_bring_categories_and_find_theirs() -> None:
+    table = tumours()
+    known = table.index.isin(table[table["shape"] != "star"].groupby("diagnosis").head(KNOWN).index)
+    few, more = table[known], table[~known].drop(columns="diagnosis")
+    # categories of the other table stand in another order, and one is not in the labelled rows at all
+    more["shape"] = pd.Categorical(more["shape"], categories=["star", "round", "oval"])
+    options = Options(model="copula", holdout=0.0)
+    prepared = prepare(io.from_frame(few, label="diagnosis"), options, unlabelled=io.from_frame(more, space="mixed"))
+    column = prepared.train.schema.features.index("shape")
+    levels = prepared.train.schema.levels[column]
+    assert set(levels) == {"oval", "round", "star"} and levels[-1] == "star"
+    for name, code in zip(prepared.train.names, prepared.train.x[:, column], strict=True):
+        told = table["shape"][int(name)]
+        assert np.isnan(code) if told is None else levels[int(code)] == told
+    made = draw(fit(prepared, options), LabelPlan((100, 100)), seed=0)
+    assert (made.x[:, column] == 2).any()
+    with pytest.raises(SchemaMismatch, match="column 'stage' of the unlabelled data has 1 categories that are unknown"):
+        prepare(
+            io.from_frame(few, label="diagnosis", ordered={"stage": ["I", "II", "III", "IV"]}),
+            options,
+            unlabelled=io.from_frame(more.assign(stage="V"), space="mixed"),
+        )
+
+
 def test_other_features_or_units_are_refused(cells: Dataset) -> None:
     with pytest.raises(SchemaMismatch, match="lacks 30 of the 80 features of the labelled rows"):
         prepare(cells, Options(), unlabelled=cells.select(list(range(50))))
     log = replace(cells, schema=cells.schema.model_copy(update={"space": "log"}))
-    with pytest.raises(SchemaMismatch, match="the unlabelled data holds log, but the labelled rows are counts"):
+    with pytest.raises(SchemaMismatch, match="the unlabelled data holds log data, but the labelled rows counts"):
         prepare(cells, Options(), unlabelled=log)
 
 

@@ -348,16 +348,19 @@ def test_refusals(frame: pd.DataFrame, changed: dict[str, Any], error: type[Exce
         augmentor.compare(frame.drop(columns="donor"), label="state", **QUICK, **changed)
 
 
-def test_mixed_tables_have_the_arms_that_infer_no_labels(frame: pd.DataFrame) -> None:
+def test_mixed_tables_have_the_same_arms(frame: pd.DataFrame) -> None:
     table = frame.drop(columns="donor").assign(sex=np.where(np.arange(80) % 3, "f", "m"), code=np.arange(80) % 2)
     heard: list[Progress] = []
     how = QUICK | {"models": ["copula"]}
     found = augmentor.compare(table, label="state", categorical="code", listener=heard.append, **how)
     assert found.space == "mixed"
-    assert [item.arm for item in found.arms if item.pooled] == ["pca_all_rows", "label_spreading", "self_training"]
-    assert any("inferred for expression matrices only" in item.note for item in heard)
+    assert [item.arm for item in found.arms if item.pooled] == [*semisupervised.ARMS, "copula+unlabelled"]
     assert any("categories are sex, code" in item.note for item in heard)
     known = table.state.notna()
-    other = table[~known].drop(columns="state").assign(sex="f")
-    with pytest.raises(SchemaMismatch, match="column 'sex' of the unlabelled data has other categories"):
-        augmentor.compare(table[known], label="state", unlabelled=other, **QUICK | {"models": ["copula"]})
+    other = table[~known].drop(columns="state")
+    apart = augmentor.compare(table[known], label="state", unlabelled=other, categorical="code", **how)
+    assert apart.arms == found.arms
+    with pytest.raises(
+        SchemaMismatch, match="column 'sex' of the unlabelled data holds numbers, but categories in the lab"
+    ):
+        augmentor.compare(table[known], label="state", unlabelled=other.assign(sex=0.5), **how)
