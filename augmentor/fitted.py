@@ -53,7 +53,7 @@ class Fitted:
         size: p(library size | label), or None where rows have no library size.
         calibration: marginal calibration, or None.
         covariates: p(covariates | label), or None where there are none.
-        composition: what combinations never seen are composed of, or None where every combination was seen or none can be composed.
+        composition: what combinations never seen are composed of, or None where every combination was seen.
         lead: the way to the combinations never seen that were asked for (`composed`), or None.
         unseen: these combinations.
         rejection: what draws rows again that do not look like their label, or None.
@@ -141,8 +141,12 @@ class Fitted:
             x = self.rejection.draw(self.model.draw, given, rng.child("model"))
         if self.calibration is not None:
             x = self.calibration.apply(x, given, rng.child("calibration"))
+        # rows of a mixed table are led where they are complete, others in the user's units
+        mixed = self.schema.space is Space.MIXED
+        if self.lead is not None and mixed:
+            x = self.lead.apply(x, condition - seen, rng.child("lead"))
         x = self.chain.inverse(x, given.size, rng.child("inverse"))
-        if self.lead is not None:
+        if self.lead is not None and not mixed:
             x = self.lead.apply(x, condition - seen, rng.child("lead"))
         if self.schema.space is Space.COUNTS:
             x = no_empty_cells(x)
@@ -158,15 +162,15 @@ class Fitted:
         """Return the generator with more conditions: label combinations never seen in training.
 
         Raises:
-            LabelError: the data are such that no combination can be composed.
+            LabelError: the model knows nothing of what they could be composed of.
         """
         if not unseen:
             return self
         if self.composition is None:
             names = condition_names(self.schema, unseen)
             raise LabelError(
-                f"'{names[0]}' was never seen in training, and combinations of a mixed table cannot be composed; ask for one that "
-                f"was seen: {listed(self.conditions, most=12)}."
+                f"'{names[0]}' was never seen in training, and this model was fitted before combinations of mixed tables could be "
+                f"composed; fit it again, or ask for one that was seen: {listed(self.conditions, most=12)}."
             )
         lead = self.composition.lead(self.layout.combinations, unseen, self.counts, self.schema.space)
         return replace(self, lead=lead, unseen=unseen)
@@ -271,7 +275,10 @@ class Fitted:
             if manifest.data_schema.covariates
             else None,
             composition=Composition.from_state(
-                part("composition."), manifest.layout.conditions, len(manifest.data_schema.features)
+                part("composition."),
+                manifest.layout.conditions,
+                len(manifest.data_schema.features),
+                manifest.layout.levels,
             )
             if "composition" in manifest.parts
             else None,

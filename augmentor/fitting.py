@@ -21,7 +21,7 @@ from augmentor import __version__, splitting
 from augmentor.artifact import SplitRecord
 from augmentor.core import machine
 from augmentor.core.contract import Encoded, Given, Layout, Scores
-from augmentor.core.dataset import row_sums
+from augmentor.core.dataset import Matrix, row_sums
 from augmentor.core.errors import ConfigError, ResourceError, did_you_mean, listed
 from augmentor.core.progress import Progress
 from augmentor.core.random import Stream
@@ -140,7 +140,7 @@ def fit(prepared: Prepared, options: Options, *, choice: dict[str, Any] | None =
         size=None if size is None else SizeModel.fit(size, prepared.condition, layout.conditions, standard),
         calibration=calibration,
         covariates=covariates,
-        composition=_composition(prepared),
+        composition=_composition(prepared, x, fitted_chain),
         # of the user's own labels: "as many as there were" does not mean guesses
         counts=tuple(int(n) for n in np.bincount(prepared.condition[~prepared.inferred], minlength=layout.conditions)),
         record=record,
@@ -214,14 +214,15 @@ def _covariates(prepared: Prepared, options: Options, kind: Any) -> Covariates |
     return Covariates.fit(names, prepared.train.covariates, prepared.condition, len(prepared.combinations))
 
 
-def _composition(prepared: Prepared) -> Composition | None:
-    """What combinations never seen are composed of, where there are some."""
+def _composition(prepared: Prepared, encoded: Matrix, fitted: chain.Chain) -> Composition | None:
+    """What combinations never seen are composed of, where there are some: rows of the user, those of a mixed table encoded."""
     train, seen = prepared.train, len(prepared.combinations)
     codes = np.array(prepared.combinations)
     possible = np.prod([np.unique(column).size for column in codes.T]) if codes.size else 1
-    if possible == seen or train.schema.space is Space.MIXED:
+    if possible == seen:
         return None
-    return Composition.of(train.x, prepared.condition, seen, train.schema.space)
+    x = encoded if train.schema.space is Space.MIXED else train.x
+    return Composition.of(x, prepared.condition, seen, train.schema.space, fitted.levels)
 
 
 def _reference(

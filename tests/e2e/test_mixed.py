@@ -225,3 +225,21 @@ def test_heart_disease(augment: Augment, here: Path, shared_data: Path) -> None:
     assert ended.code == 0 and "61 held-out rows" in ended.out
     scores = json.loads(Path("report.json").read_text(encoding="utf-8"))["scores"]
     assert scores["validity"]["value"] == 0.0 and scores["shape.columns"]["value"] > 0.8
+
+
+def test_a_combination_never_seen_is_composed(augment: Augment, table: pd.DataFrame) -> None:
+    # no woman of the table is ill, and the pressure of women is higher
+    woman, ill = table["gender"] == "female", table["disease"] == 1
+    table.assign(pressure=table["pressure"] + 40 * woman)[~(woman & ill)].to_csv("p.csv", index=False)
+    for model in ("copula", "cvae"):
+        fit = augment("fit", "p.csv", "-l", "disease", "-l", "gender", "-m", model, "-o", f"{model}.augment")
+        assert fit.code == 0, fit.err
+        asked = ("--per-label", "1|female=80", "--per-label", "1|male=80")
+        sample = augment("sample", f"{model}.augment", *asked, "-o", f"{model}.csv")
+        assert sample.code == 0, sample.err
+        made = _read(f"{model}.csv")
+        assert set(made["disease"]) == {1} and made["gender"].value_counts().to_dict() == {"female": 80, "male": 80}
+        pressure = made.groupby("gender")["pressure"].mean()
+        assert 20 < pressure["female"] - pressure["male"] < 60
+        assert set(made["thal"].dropna()) <= set(table["thal"].dropna())
+        assert made["age"].dtype == table["age"].dtype and set(made["smoker"]) <= {True, False}

@@ -111,3 +111,35 @@ def test_a_damaged_state_is_refused() -> None:
     assert_array_equal(Composition.from_state(state, 3, GENES).level, state["level"])
     with pytest.raises(ArtifactError, match="composition of labels"):
         Composition.from_state(state | {"size": state["size"][:2]}, 3, GENES)
+
+
+def test_rows_of_a_mixed_table_are_led_column_by_column() -> None:
+    """Two numbers, of which one moves, and two columns of categories, of which one changes its shares from ¾, ¼, 0 to 0, ¼, ¾."""
+    rng = np.random.default_rng(4)
+    rows, levels = 600, (None, None, 3, 2)
+
+    def block(moved: bool, other: bool) -> np.ndarray:
+        shares = [0.0, 0.25, 0.75] if moved else [0.75, 0.25, 0.0]
+        return np.column_stack(
+            [
+                rng.normal(5.0 if moved else 1.0, 1, rows),
+                rng.normal(0, 1, rows),
+                rng.choice(3, rows, p=shares),
+                rng.random(rows) < (0.9 if other else 0.2),
+            ]
+        ).astype(np.float32)
+
+    x = np.concatenate([block(moved, other) for other, moved in SEEN])
+    composition = Composition.of(x, np.repeat(np.arange(3), rows), 3, Space.MIXED, levels)
+    lead = composition.lead(SEEN, ((1, 1),), (rows,) * 3, Space.MIXED)
+    start = x[np.repeat(np.arange(3), rows) == lead.anchors[0]]
+    led = lead.apply(start, np.zeros(rows, dtype=np.intp), Stream(0))
+    assert_allclose(led[:, 0].mean(), 5, atol=0.2)
+    assert_allclose(led[:, 1], start[:, 1], atol=0.2)  # a change that could be chance is shrunk
+    assert_allclose(np.bincount(led[:, 2].astype(int), minlength=3) / rows, [0, 0.25, 0.75], atol=0.06)
+    assert_allclose(led[:, 3].mean(), 0.9, atol=0.06)
+    # as few rows as possible take another category
+    assert (led[:, 2] != start[:, 2])[start[:, 2] == 1].mean() < 0.1
+    assert_array_equal(lead.apply(start, np.full(rows, -1), Stream(0)), start)
+    again = Composition.from_state(composition.state(), 3, 4, levels)
+    assert_array_equal(again.lead(SEEN, ((1, 1),), (rows,) * 3, Space.MIXED).moves, lead.moves)
