@@ -43,7 +43,8 @@ class Smote:
         strengths="At once, from two rows of a label on, mixed tables too; a classifier learns from its rows as from real "
         "ones (PBMC3k: .89 of .90).",
         limits="Rows lie between neighbours: half the variance within labels (.52), told apart by a forest (AUC .85 on "
-        "PBMC3k), nearest to training rows nearly always (excess .97).",
+        "PBMC3k), nearest to training rows nearly always (excess .97). --calibrate gives the margins back: AUC .57 instead "
+        "of .79 with a fifth held out.",
     )
 
     class Config(contract.Config):
