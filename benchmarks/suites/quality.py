@@ -1,6 +1,6 @@
 """Every model on every data set: all scores with ceiling and floors, seconds and peak memory.
 
-    python benchmarks/suites/quality.py [--data DIR] [--sets pbmc3k,khan] [--models copula,cvae] [--seeds 3] [--again]
+    python benchmarks/suites/quality.py [--data DIR] [--sets pbmc3k,khan] [--models copula,cvae,auto] [--seeds 3] [--again]
 
 Each (data set, model, seed) runs in a process of its own, so that its peak memory is its own, and is another division of the rows.
 Runs that `results/quality.json` already holds are kept, unless `--again`. Data sets that are neither in DIR nor bundled are left out
@@ -131,6 +131,8 @@ def one(folder: Path | None, name: str, model: str, seed: str, out: str) -> None
             for key, score in report.scores.items()
         },
     }
+    if choice := augmentor.fitted.record["choice"]:
+        found["chosen"] = choice["chosen"]
     Path(out).write_text(json.dumps(found), encoding="utf-8")
 
 
@@ -161,7 +163,7 @@ def digest(results: Results) -> None:
     floors = {spec.name: spec.floor for metric in METRICS.names() for spec in METRICS.get(metric).scores}
     sets = {}
     for name, models in results.items():
-        sound = {model: found for model, runs in models.items() if (found := means(runs))}
+        sound = {model: found for model, runs in models.items() if model in common.MODELS and (found := means(runs))}
         if not sound:
             continue
         first = next(iter(sound.values()))
@@ -213,9 +215,8 @@ def tables(results: Results) -> str:
             body.append([model, *cells, *cost, str(found["seeds"])])
         text += common.markdown(["model", *scores, "fit s", "rows/s", "peak MB", "seeds"], body)
         for model, runs in models.items():
-            text += "".join(
-                f"\n{model}, seed {seed}: {found['error']}\n" for seed, found in runs.items() if "error" in found
-            )
+            notes = {seed: found.get("error") or found.get("chosen") for seed, found in runs.items()}
+            text += "".join(f"\n{model}, seed {seed}: {note}\n" for seed, note in notes.items() if note)
     return text
 
 
