@@ -8,7 +8,7 @@ m are the means of the pools and ρ is the correlation of paired deviations. Opt
 distributions, whose spread does not shrink on the way; with a pool of a few hundred in two dozen dimensions the pairs are not that
 near, and the divisor gives the rest back: it is 1 at both ends, and makes the path that of spherical interpolation for standard
 normal vectors. Spherical interpolation itself presumes those, and latent densities of labels are not. Margins are calibrated as for
-both labels, and mixed likewise. At w = 0 and 1 rows are distributed as those that `sample` draws.
+both labels, and mixed likewise. At w = 0 and 1 rows are distributed as those that `sample` draws (before rejection).
 
 Papers: McCann 1997, doi:10.1006/aima.1997.1634 (displacement interpolation); White 2016, arXiv:1609.04468 (spherical).
 """
