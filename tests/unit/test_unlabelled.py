@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_breast_cancer
 
-from augmentor import io
+from augmentor import Augmentor, io
 from augmentor.core.dataset import Dataset
 from augmentor.core.errors import LabelError, SchemaMismatch
 from augmentor.core.fingerprints import fingerprints
@@ -139,6 +139,15 @@ def test_rows_of_another_table_bring_categories_and_find_theirs() -> None:
             options,
             unlabelled=io.from_frame(more.assign(stage="V"), space="mixed"),
         )
+
+
+def test_rows_of_another_table_are_read_alike() -> None:
+    table = tumours().assign(grade=np.arange(200) % 3)
+    known = table.groupby("diagnosis").cumcount() < KNOWN
+    more = table[~known].drop(columns="diagnosis")
+    fitted = Augmentor("copula").fit(table[known], label="diagnosis", unlabelled=more, categorical="grade", holdout=0.0)
+    assert fitted.fitted.schema.levels is not None and ("0", "1", "2") in fitted.fitted.schema.levels
+    assert fitted.fitted.record["split"].train_rows > 100
 
 
 def test_other_features_or_units_are_refused(cells: Dataset) -> None:
