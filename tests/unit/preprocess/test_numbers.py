@@ -20,7 +20,7 @@ def test_columns_have_their_places() -> None:
     assert_allclose(z[:, 1:3], [[half, 0], [0, half], [0, 0], [0, half]], rtol=1e-6)  # a missing category has no place
     assert_allclose(z[:, 3], np.array([-2, 0, 2, 0]) / np.nanstd(X[:, 2]), rtol=1e-6)  # a missing number is the median
     assert_allclose(z[:, 4], [0, half, 0, 0], rtol=1e-6)
-    assert np.linalg.norm(z[0, 1:3] - z[1, 1:3]) == np.float32(1)  # two categories are 1 apart
+    assert_allclose(np.linalg.norm(z[0, 1:3] - z[1, 1:3]), 1, rtol=1e-6)  # two categories are 1 apart
 
 
 def test_later_rows_are_seen_as_the_first_ones_were() -> None:
