@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,24 @@ def drawn(augmentor: Augmentor, rows: int, seed: int) -> tuple[Dataset, float]:
 def only(data: Dataset, features: tuple[str, ...]) -> Dataset:
     """These features, in this order."""
     return data.select([data.schema.features.index(name) for name in features])
+
+
+def numbers(whole: Dataset) -> Callable[[Dataset], np.ndarray]:
+    """How rows of a mixed table are looked at: numbers in units of all rows, their median where missing, and one-hot categories."""
+    levels = whole.schema.levels or (None,) * whole.features
+    middle, width = np.nanmedian(whole.x, axis=0), np.nanstd(whole.x, axis=0)
+
+    def of(rows: Dataset) -> np.ndarray:
+        return np.column_stack(
+            [
+                (np.where(np.isnan(x), middle[j], x) - middle[j]) / width[j]
+                if level is None
+                else x[:, None] == np.arange(len(level))
+                for j, (x, level) in enumerate(zip(rows.x.T, levels, strict=True))
+            ]
+        )
+
+    return of
 
 
 def able(data: Dataset, model: str) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,26 +70,6 @@ def heart(folder: Path) -> Dataset:
     return read(folder / "heart_disease.csv", label=["heart_disease", "gender"])
 
 
-def looking(whole: Dataset) -> Callable[[Dataset], np.ndarray]:
-    """How rows are looked at: log-normalised, or, of a mixed table, numbers in units of all rows and one-hot categories."""
-    levels = whole.schema.levels
-    if levels is None:
-        return logged
-    middle, width = np.nanmedian(whole.x, axis=0), np.nanstd(whole.x, axis=0)
-
-    def numbers(data: Dataset) -> np.ndarray:
-        return np.column_stack(
-            [
-                (np.where(np.isnan(x), middle[j], x) - middle[j]) / width[j]
-                if level is None
-                else x[:, None] == np.arange(len(level))
-                for j, (x, level) in enumerate(zip(data.x.T, levels, strict=True))
-            ]
-        )
-
-    return numbers
-
-
 def logged(data: Dataset, target: float = 1e4) -> np.ndarray:
     """Log-normalised values, dense."""
     x = as_dense(data.x).astype(np.float64)
@@ -122,7 +102,8 @@ def scores(drawn: np.ndarray, truth: np.ndarray, nearest: np.ndarray, seed: int)
 def unseen(data: Dataset, models: list[str], seed: int, name: str, known: set[tuple[Any, ...]]) -> Iterator[list[Any]]:
     """Leave out every combination in turn; yield what is not known yet."""
     combinations, which = np.unique(data.codes, axis=0, return_inverse=True)
-    models, look = [model for model in models if common.able(data, model)], looking(data)
+    models = [model for model in models if common.able(data, model)]
+    look = logged if data.schema.levels is None else common.numbers(data)
     counts = np.bincount(which.ravel())
     for c, codes in enumerate(combinations):
         others = np.delete(combinations, c, axis=0)
