@@ -80,11 +80,12 @@ class Trial:
     stream: Stream
     times: int = 1
 
-    def judge(self, drawn: Dataset) -> Loss:
-        """Loss of drawn rows."""
+    def judge(self, drawn: Dataset, number: int = 0) -> Loss:
+        """Loss of drawn rows; each draw of a candidate is judged with randomness of its own ``number``."""
+        stream = self.stream.child("draw", number) if number else self.stream
         lost = max(0.0, self._attainable - self._accuracy(drawn))
-        values, components = detect(drawn, self.valid, self.stream.child("forest"), times=self.times)
-        return Loss(values, components, lost, self._copying(drawn))
+        values, components = detect(drawn, self.valid, stream.child("forest"), times=self.times)
+        return Loss(values, components, lost, self._copying(drawn, stream))
 
     @cached_property
     def _attainable(self) -> float:
@@ -106,16 +107,16 @@ class Trial:
             calls = model.fit(scale.fit_transform(x[: len(rows)]), own).predict(scale.transform(x[len(rows) :]))
         return float(np.mean([(calls[truth == c] == c).mean() for c in present]))
 
-    def _copying(self, drawn: Dataset) -> float:
+    def _copying(self, drawn: Dataset, stream: Stream) -> float:
         """Excess share of drawn rows that lie nearer to the rows that were learned from than to the validation rows."""
         from sklearn.decomposition import PCA
 
-        some = drawn.take(np.sort(self.stream.child("copying").numpy().permutation(len(drawn))[:ROWS]))
+        some = drawn.take(np.sort(stream.child("copying").numpy().permutation(len(drawn))[:ROWS]))
         # all rows that were learned from: copies of those left out would look like fresh rows
         sides = (some, self.seen, self.valid)
         x = _numbers(*sides)
         # components of all sides: of one alone, that one would lie nearest to itself
-        scores = PCA(min(20, *x.shape), random_state=self.stream.integer()).fit_transform(x).astype(np.float64)
+        scores = PCA(min(20, *x.shape), random_state=stream.integer()).fit_transform(x).astype(np.float64)
         own, seen, unseen = np.split(scores, np.cumsum([len(side) for side in sides])[:-1])
         near = [distances(own, other).min(axis=1) for other in (seen, unseen)]
         share = float(np.mean((near[0] < near[1]) + 0.5 * (near[0] == near[1])))

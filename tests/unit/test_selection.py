@@ -95,6 +95,32 @@ def test_the_smallest_loss_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_lucky_draw_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def drawing(name: str, first: float, later: float) -> Candidate:
+        def another(number: int) -> Loss:
+            asked.append((name, number))
+            return candidate(name, later).loss
+
+        return replace(candidate(name, first), another=another)
+
+    lucky, steady = drawing("copula", 0.08, 0.2), drawing("gaussian", 0.12, 0.12)
+    measured(monkeypatch, copula=lucky, gaussian=steady, jitter=COPIES)
+    fitted, _ = chosen(CELLS)
+    assert fitted.name == "gaussian"
+    assert asked == [(name, number) for number in (1, 2, 3) for name in ("copula", "gaussian")]
+    rows = {row["model"]: row for row in fitted.record["choice"]["candidates"]}
+    assert rows["copula"]["loss"] == pytest.approx((0.08 + 3 * 0.2) / 4) and rows["copula"]["draws"] == 4
+    assert rows["jitter"]["draws"] == 1
+
+
+def test_one_lucky_draw_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    lucky = replace(candidate("copula", 0.01), another=lambda _: candidate("copula", 0.4).loss)
+    tried = measured(monkeypatch, copula=lucky, gaussian=candidate("gaussian", 0.06), jitter=COPIES)
+    assert chosen(CELLS)[0].name == "gaussian" and tried == ["copula", "gaussian", "jitter"]
+
+
 def test_what_a_classifier_loses_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     useless = candidate("copula", 0.0, lost=0.4)
     measured(monkeypatch, copula=useless, gaussian=candidate("gaussian", 0.3), jitter=COPIES)
