@@ -91,6 +91,7 @@ def choose(prepared: Prepared, options: Options) -> Fitted:
     name, reason, table = _judge(prepared, options, started)
     options.listener(Progress("auto", note=f"{name} chosen: {reason}"))
     choice = {"chosen": name, "reason": reason, "candidates": [_row(c) for c in table]}
+    del table  # the last fit needs the memory of the fitted candidates
     if options.max_seconds is not None:
         left = max(options.max_seconds - (time.monotonic() - started), 0.2 * options.max_seconds)
         options = replace(options, max_seconds=left)
