@@ -206,7 +206,7 @@ def tables(left: list[list[Any]], along: list[list[Any]]) -> str:
         "## Combinations never seen in training\n\n"
     )
     rows = []
-    for key in dict.fromkeys((row[0], row[1], row[4]) for row in left):
+    for key in sorted(dict.fromkeys((row[0], row[1], row[4]) for row in left), key=lambda key: key[:2]):
         own = [row for row in left if (row[0], row[1], row[4]) == key]
         values = np.mean([row[6:] for row in own], axis=0)
         left_out, nearest = (name.replace("|", " / ") for name in (key[1], own[0][2]))
